@@ -1,0 +1,15 @@
+"""The MLP generator of github.com/csinva/gan-vae-pretrained-pytorch (mnist_gan_mlp)."""
+
+from torch import nn
+
+
+def build() -> nn.Module:
+    """64 normals → 784 pixels in [−1, 1]."""
+    return nn.Sequential(
+        nn.Linear(64, 256),
+        nn.ReLU(),
+        nn.Linear(256, 256),
+        nn.ReLU(),
+        nn.Linear(256, 784),
+        nn.Tanh(),
+    )

@@ -1,0 +1,16 @@
+"""The decoder of the MLP VAE of github.com/csinva/gan-vae-pretrained-pytorch (mnist_vae)."""
+
+import torch
+from torch import nn
+
+
+class Decoder(nn.Module):
+    """20 normals → 784 pixels in [0, 1]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc3 = nn.Linear(20, 400)
+        self.fc4 = nn.Linear(400, 784)
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return torch.sigmoid(self.fc4(torch.relu(self.fc3(z))))

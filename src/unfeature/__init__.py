@@ -1,0 +1,46 @@
+"""Make a pre-trained image generator stop producing one visual feature, and prove it.
+
+The public names, in the order of the pipeline.
+"""
+
+from unfeature import labelers
+from unfeature.adapters.sources import load, load_judge
+from unfeature.config import EraseConfig, Experiment, UnlearnConfig, read_experiment
+from unfeature.diagnostics import diagnose
+from unfeature.erase import Eraser, ImageEraser, LinearEraser
+from unfeature.errors import UserError
+from unfeature.evaluate import Extractor, Verdict, evaluate, extractor
+from unfeature.generator import Generator, GeneratorSpec, draw
+from unfeature.labels import LatentSet, label
+from unfeature.run import run_experiment
+from unfeature.target import TargetVector
+from unfeature.unlearn import Step, unlearn, unlearning_loss
+
+__all__ = [
+    "EraseConfig",
+    "Eraser",
+    "Experiment",
+    "Extractor",
+    "Generator",
+    "GeneratorSpec",
+    "ImageEraser",
+    "LatentSet",
+    "LinearEraser",
+    "Step",
+    "TargetVector",
+    "UnlearnConfig",
+    "UserError",
+    "Verdict",
+    "diagnose",
+    "draw",
+    "evaluate",
+    "extractor",
+    "label",
+    "labelers",
+    "load",
+    "load_judge",
+    "read_experiment",
+    "run_experiment",
+    "unlearn",
+    "unlearning_loss",
+]

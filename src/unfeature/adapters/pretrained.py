@@ -1,0 +1,133 @@
+"""Generators and classifiers as folders: `model.safetensors` + `config.json`, and the zoo of the
+ones this package ships."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from unfeature import models
+from unfeature.adapters.files import load_tensors, make_folder, read_json, save_tensors, write_json
+from unfeature.errors import UserError, did_you_mean
+from unfeature.generator import Generator, GeneratorSpec
+from unfeature.references import resolve
+
+ZOO = Path(__file__).parent.parent / "zoo"
+
+
+def zoo_names(kind: str) -> list[str]:
+    """The names of what is shipped: `kind` is "generator" or "classifier"."""
+    found = []
+    for path in sorted(ZOO.glob("*/config.json")):
+        if read_json(path).get("kind") == kind:
+            found.append(path.parent.name)
+    return found
+
+
+def find(name: str, *, kind: str, setting: str) -> Path:
+    """The folder that a zoo name or a path names."""
+    for folder in (ZOO / name, Path(name)):
+        if (folder / "config.json").is_file():
+            return folder
+    known = zoo_names(kind)
+    raise UserError(
+        f"{setting} is '{name}', which is neither shipped{did_you_mean(name, known)} nor a folder "
+        f"with a config.json; shipped: {', '.join(known) or 'none'}"
+    )
+
+
+def build_module(architecture: str, options: dict[str, Any], *, setting: str) -> nn.Module:
+    """A fresh module from an architecture of ours or from a user's `module:factory`."""
+    if ":" not in architecture:
+        return models.build(architecture, options)
+    module = resolve(architecture, setting=setting)(**options)
+    if not isinstance(module, nn.Module):
+        raise UserError(
+            f"{setting}: '{architecture}' gave a {type(module).__name__}; it must give a "
+            "torch.nn.Module"
+        )
+    return module
+
+
+def save_generator(generator: Generator, folder: Path) -> None:
+    make_folder(folder)
+    save_tensors(folder / "model.safetensors", generator.module.state_dict())
+    config = {"kind": "generator", **asdict(generator.spec), "fingerprint": generator.fingerprint}
+    write_json(folder / "config.json", config)
+
+
+def load_generator(folder: Path) -> Generator:
+    config = read_config(folder, kind="generator")
+    try:
+        spec = GeneratorSpec(
+            architecture=config["architecture"],
+            options=config["options"],
+            latent_shape=tuple(config["latent_shape"]),
+            image_shape=tuple(config["image_shape"]),
+            output_range=tuple(config["output_range"]),
+            latent_space=config["latent_space"],
+            about=config.get("about", {}),
+        )
+    except KeyError as error:
+        raise UserError(
+            f"'{folder / 'config.json'}' lacks {error}; save the model again"
+        ) from error
+    module = build_module(spec.architecture, spec.options, setting=str(folder / "config.json"))
+    load_weights(module, load_tensors(folder / "model.safetensors"), folder / "model.safetensors")
+    generator = Generator(module, spec)
+    if generator.fingerprint != config.get("fingerprint"):
+        raise UserError(
+            f"the weights in '{folder}' are not those its config.json was written for "
+            f"({generator.fingerprint} against {config.get('fingerprint')}); copy both files again"
+        )
+    return generator
+
+
+def save_classifier(
+    module: nn.Module, folder: Path, *, architecture: str, options: dict[str, Any], **notes: Any
+) -> None:
+    """Write a judge: its weights, how to build it, and notes such as its classes and accuracy."""
+    make_folder(folder)
+    save_tensors(folder / "model.safetensors", module.state_dict())
+    config = {"kind": "classifier", "architecture": architecture, "options": options, **notes}
+    write_json(folder / "config.json", config)
+
+
+def load_classifier(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
+    """A judge in evaluation mode, frozen, and its `config.json`."""
+    config = read_config(folder, kind="classifier")
+    module = build_module(config["architecture"], config["options"], setting=str(folder))
+    load_weights(module, load_tensors(folder / "model.safetensors"), folder / "model.safetensors")
+    return module.eval().requires_grad_(False), config
+
+
+def read_config(folder: Path, *, kind: str) -> dict[str, Any]:
+    config = read_json(folder / "config.json")
+    if not isinstance(config, dict) or config.get("kind") != kind:
+        raise UserError(f"'{folder / 'config.json'}' does not describe a {kind}")
+    return config
+
+
+def load_weights(module: nn.Module, state: dict[str, Any], path: Path, hint: str = "") -> None:
+    """Load a state dict that must fit exactly.
+
+    Raises:
+        UserError: missing, unexpected or wrongly shaped keys, each named.
+    """
+    wanted = module.state_dict()
+    missing = [key for key in wanted if key not in state and "num_batches_tracked" not in key]
+    extra = [key for key in state if key not in wanted]
+    wrong = [
+        f"{key} is {list(state[key].shape)}, not {list(wanted[key].shape)}"
+        for key in wanted
+        if key in state and state[key].shape != wanted[key].shape
+    ]
+    said = [
+        f"{what}: {', '.join(keys[:4])}{' …' if len(keys) > 4 else ''}"
+        for what, keys in (("missing", missing), ("unexpected", extra), ("wrong shape", wrong))
+        if keys
+    ]
+    if said:
+        raise UserError(f"'{path}' does not fit the model: {'; '.join(said)}{hint}")
+    module.load_state_dict(state, strict=False)

@@ -1,0 +1,257 @@
+"""The command line: thin, one command a stage."""
+
+import argparse
+import json
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NoReturn
+
+from unfeature.errors import UserError, did_you_mean
+
+EXAMPLES = {
+    "": "unfeature demo",
+    "demo": "unfeature demo -o runs/demo",
+    "run": "unfeature run examples/mnist_vae/experiment.toml -o runs/vae --set unlearn.steps=500",
+    "sample": "unfeature sample examples/mnist_vae/experiment.toml -o runs/vae",
+    "label": "unfeature label runs/vae --by sheet --answers my_answers.txt",
+    "target": "unfeature target runs/vae --set target.method=logistic",
+    "unlearn": "unfeature unlearn runs/vae --resume",
+    "evaluate": "unfeature evaluate runs/vae --json",
+    "report": "unfeature report runs/vae",
+    "train": "unfeature train original --data mnist/ -o models/digits",
+    "train original": "unfeature train original --architecture dcgan --data mnist/ -o models/gan",
+    "train judge": "unfeature train judge --data mnist/ -o models/judge",
+    "train oracle": "unfeature train oracle runs/demo --data mnist/ -o models/oracle",
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """Help that leads with an example, and errors in one line."""
+
+    example = EXAMPLES[""]
+
+    def format_help(self) -> str:
+        return f"example: {self.example}\n\n{super().format_help()}"
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message}; see '{self.prog} --help'\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; 0 only when the job is done."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        arguments.command(arguments)
+    except KeyboardInterrupt:
+        print("stopped; go on with --resume", file=sys.stderr)
+        return 130
+    except (UserError, OSError) as error:
+        if arguments.debug:
+            traceback.print_exc()
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def build_parser() -> Parser:
+    parser = Parser(
+        prog="unfeature",
+        description="Make a pre-trained image generator stop producing one visual feature.",
+    )
+    parser.add_argument("--version", action="version", version=f"unfeature {version('unfeature')}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
+
+    demo = _command(commands, "demo", "unlearn thick strokes from the shipped digits GAN", _demo)
+    demo.add_argument("name", nargs="?", default="digits", help="which demo (default: %(default)s)")
+    _add_output(demo, "runs/demo")
+    _add_run_options(demo)
+
+    run = _command(commands, "run", "the whole path for one experiment", _run)
+    run.add_argument("experiment", type=Path, help="an experiment.toml")
+    _add_output(run, None)
+    _add_run_options(run)
+    run.add_argument("--dry-run", action="store_true", help="print the resolved settings and stop")
+
+    sample = _command(commands, "sample", "start a run: draw the latents to label", _sample)
+    sample.add_argument("experiment", type=Path, help="an experiment.toml")
+    _add_output(sample, None)
+    _add_set(sample)
+
+    label = _stage(commands, "label", "label the sampled pictures")
+    label.add_argument("--by", choices=("function", "classifier", "sheet"), help="who labels")
+    label.add_argument("--answers", help="for --by sheet: the filled-in text file")
+    _stage(commands, "target", "find the direction, and say what it is worth")
+    unlearn = _stage(commands, "unlearn", "fine-tune a copy without the feature")
+    unlearn.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    _stage(commands, "evaluate", "judge the result on fresh latents")
+    _stage(commands, "report", "write report.html")
+    _add_train(commands)
+    return parser
+
+
+def _command(commands: Any, name: str, about: str, do: Callable[[Any], None]) -> Parser:
+    command: Parser = commands.add_parser(name.split()[-1], help=about, description=about)
+    command.example = EXAMPLES[name]
+    command.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    command.add_argument("--json", action="store_true", help="one JSON object on stdout, only that")
+    command.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    command.set_defaults(command=do)
+    return command
+
+
+def _stage(commands: Any, name: str, about: str) -> Parser:
+    command = _command(commands, name, about, _one_stage)
+    command.add_argument("run", type=Path, help="the run's folder, from 'unfeature sample'")
+    command.set_defaults(stage=name)
+    _add_set(command)
+    return command
+
+
+def _add_output(command: Parser, default: str | None) -> None:
+    command.add_argument(
+        "-o", "--output", type=Path, default=default, help="the run's folder (default: runs/NAME)"
+    )
+
+
+def _add_set(command: Parser) -> None:
+    command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change one setting, e.g. unlearn.steps=500; may be repeated",
+    )
+
+
+def _add_run_options(command: Parser) -> None:
+    command.add_argument("--resume", action="store_true", help="go on where the run was stopped")
+    _add_set(command)
+
+
+def _add_train(commands: Any) -> None:
+    train = commands.add_parser("train", help="train a model from a data set")
+    train.example = EXAMPLES["train"]
+    kinds = train.add_subparsers(metavar="KIND", required=True, parser_class=Parser)
+    original = _command(kinds, "train original", "train a generator from images", _train)
+    original.add_argument("--architecture", default="dcgan", choices=("dcgan", "conv-vae"))
+    original.add_argument("--latent-dim", type=int, default=64, help="size of a latent")
+    original.add_argument("--width", type=int, default=32, help="channels of the widest layer / 2")
+    judge = _command(kinds, "train judge", "train a classifier from labelled images", _train)
+    judge.add_argument("--width", type=int, default=16, help="channels of the first layer")
+    oracle = _command(
+        kinds, "train oracle", "an original's twin that never saw the feature", _train
+    )
+    oracle.add_argument("run", type=Path, help="a run, whose original and judge are taken")
+    for kind, command in (("original", original), ("judge", judge), ("oracle", oracle)):
+        command.set_defaults(kind=kind)
+        command.add_argument(
+            "--data", type=Path, required=True, help="IDX folder, .npz or pictures"
+        )
+        command.add_argument("--size", type=int, help="resize pictures to this height and width")
+        command.add_argument("-o", "--output", type=Path, required=True, help="where to save")
+        command.add_argument("--resume", action="store_true", help="go on from the checkpoint")
+        if kind != "oracle":
+            command.add_argument("--epochs", type=int, default=20)
+            command.add_argument("--batch-size", type=int, default=64)
+            command.add_argument("--learning-rate", type=float)
+            command.add_argument("--seed", type=int, default=0)
+
+
+def _demo(arguments: Any) -> None:
+    demos = files("unfeature") / "demos"
+    known = sorted(entry.name.removesuffix(".toml") for entry in demos.iterdir())
+    if arguments.name not in known:
+        raise UserError(
+            f"there is no demo '{arguments.name}'{did_you_mean(arguments.name, known)}; "
+            f"known: {', '.join(known)}"
+        )
+    arguments.experiment = Path(str(demos / f"{arguments.name}.toml"))
+    arguments.dry_run = False
+    _run(arguments)
+
+
+def _run(arguments: Any) -> None:
+    from unfeature.config import read_experiment, to_toml
+    from unfeature.progress import Progress
+    from unfeature.run import run_experiment, summary
+
+    experiment = read_experiment(arguments.experiment, arguments.set)
+    if arguments.dry_run:
+        settings = experiment.model_dump(mode="json")
+        print(json.dumps(settings) if arguments.json else to_toml(experiment), end="")
+        return
+    path = arguments.output or _default_output(arguments.experiment)
+    run = run_experiment(
+        experiment, path, resume=arguments.resume, progress=Progress(arguments.quiet)
+    )
+    _print(arguments, summary(run), _verdict_text(run))
+
+
+def _default_output(experiment: Path) -> Path:
+    name = experiment.parent.name if experiment.stem == "experiment" else experiment.stem
+    return Path("runs") / (name or "experiment")
+
+
+def _sample(arguments: Any) -> None:
+    from unfeature.config import read_experiment
+    from unfeature.folder import RunFolder
+    from unfeature.progress import Progress
+    from unfeature.stages import sample_stage
+
+    experiment = read_experiment(arguments.experiment, arguments.set)
+    run = RunFolder.create(arguments.output or _default_output(arguments.experiment), experiment)
+    sample_stage(run, Progress(arguments.quiet))
+    found = {"run": str(run.path), "n": experiment.label.n}
+    _print(arguments, found, f"next: unfeature label {run.path}")
+
+
+def _one_stage(arguments: Any) -> None:
+    from unfeature import stages, texts
+    from unfeature.config import read_experiment
+    from unfeature.folder import RunFolder
+    from unfeature.progress import Progress
+
+    run = RunFolder.open(arguments.run)
+    changes = list(arguments.set)
+    for option in ("by", "answers"):
+        if getattr(arguments, option, None):
+            changes.append(f"label.{option}={json.dumps(getattr(arguments, option))}")
+    if changes:
+        run.write_settings(read_experiment(run.settings, changes))
+    resume = getattr(arguments, "resume", False)
+    if not resume:
+        run.reopen(arguments.stage)
+    progress = Progress(arguments.quiet)
+    if arguments.stage == "unlearn":
+        stages.unlearn_stage(run, progress, resume=resume)
+    else:
+        getattr(stages, f"{arguments.stage}_stage")(run, progress)
+    _print(arguments, *texts.after(run, arguments.stage))
+
+
+def _train(arguments: Any) -> None:
+    from unfeature.progress import Progress
+    from unfeature.train import train_judge, train_oracle, train_original
+
+    made = {"original": train_original, "judge": train_judge, "oracle": train_oracle}
+    found = made[arguments.kind](arguments, Progress(arguments.quiet))
+    text = "\n".join(f"{key}: {value}" for key, value in found.items())
+    _print(arguments, found, text)
+
+
+def _verdict_text(run: Any) -> str:
+    from unfeature.texts import after
+
+    return after(run, "report")[1]
+
+
+def _print(arguments: Any, found: dict[str, Any], text: str) -> None:
+    print(json.dumps(found, ensure_ascii=False) if arguments.json else text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

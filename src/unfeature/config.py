@@ -1,0 +1,300 @@
+"""Settings: frozen, typed, checked when made. A TOML file's tables are these classes."""
+
+import difflib
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from unfeature.errors import UserError, did_you_mean
+
+By = Literal["function", "classifier", "sheet"]
+
+
+class Settings(BaseModel):
+    """What all tables share: no unknown keys, no change after checking."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True
+    )
+
+
+class GeneratorConfig(Settings):
+    """Which generator is to be unlearned."""
+
+    source: str = ""
+    """A shipped generator's name or a folder that `save_pretrained` wrote."""
+    factory: str = ""
+    """Instead of `source`: `module:factory`, a function or class that builds the module."""
+    options: dict[str, Any] = {}
+    """Keyword arguments of the factory."""
+    weights: str = ""
+    """With `factory`: a `.safetensors` file or a PyTorch state dict."""
+    entry: str = ""
+    """Where in a checkpoint the state dict lies, e.g. "state_dict"."""
+    take: tuple[str, ...] = ()
+    """Prefixes of the keys to take; none takes all. For files that hold an encoder too."""
+    strip: str = ""
+    """A prefix removed from every key taken, e.g. "module."."""
+    latent_shape: tuple[int, ...] = ()
+    """With `factory`: the shape of one latent, e.g. [64]."""
+    image_shape: tuple[int, ...] = ()
+    """With `factory`: channels, height, width."""
+    output_range: tuple[float, float] = (-1.0, 1.0)
+    """With `factory`: what the module's output spans; [0, 1] behind a sigmoid."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if bool(self.source) == bool(self.factory):
+            raise ValueError("give either 'source' or 'factory'")
+        if self.factory and not (self.weights and self.latent_shape and self.image_shape):
+            raise ValueError("'factory' also needs 'weights', 'latent_shape' and 'image_shape'")
+        return self
+
+
+class LabelerConfig(Settings):
+    """Who says whether a picture shows a feature."""
+
+    by: By = "function"
+    """"function" (a Python function on images), "classifier" (a judge), or "sheet" (a person)."""
+    function: str = ""
+    """For "function": `module:name`, images in [−1, 1] → one number each."""
+    threshold: float | None = None
+    """The function's value (or a classifier's log-odds, 0 when not given) where the feature
+    begins."""
+    share: float | None = Field(None, gt=0, lt=1)
+    """For "function", instead of `threshold`: the share of the original's pictures that have it."""
+    side: Literal["above", "below"] = "above"
+    """For "function": on which side of the threshold the feature lies."""
+    classifier: str = ""
+    """For "classifier": a shipped judge's name, a folder, or `module:factory`."""
+    target: str = ""
+    """For "classifier": the class, by name or index."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.by == "function":
+            if not self.function:
+                raise ValueError("by = 'function' needs 'function', e.g. 'my_module:my_function'")
+            if (self.threshold is None) == (self.share is None):
+                raise ValueError("by = 'function' needs exactly one of 'threshold' and 'share'")
+        if self.by == "classifier" and not self.classifier:
+            raise ValueError("by = 'classifier' needs 'classifier', e.g. 'digits-judge'")
+        return self
+
+
+class LabelConfig(LabelerConfig):
+    """How the original's pictures are labelled."""
+
+    n: int = Field(2000, ge=1)
+    """Pictures to label."""
+    unsure: float = Field(0.0, ge=0)
+    """Scores nearer to zero than this count as unsure, in the labeller's unit."""
+    answers: str = ""
+    """For "sheet": the text file with the numbers of the pictures that show the feature."""
+
+
+class TargetConfig(Settings):
+    """How the target direction is found."""
+
+    method: Literal["mean", "logistic", "lda"] = "mean"
+    """Difference of means (the paper), logistic regression, or shrunk LDA."""
+    regularization: float = Field(100.0, gt=0)
+    """Strength of the logistic regression's L2 penalty."""
+    protect: tuple[str, ...] = ()
+    """Attributes (names under [attributes]) the direction is made orthogonal to."""
+
+
+class EraseConfig(Settings):
+    """Which latents are edited, and how far."""
+
+    gate: Literal["image", "paper", "midpoint", "calibrated"] = "image"
+    """"image" asks the labeller about f(z); the others compare z·z_e with a threshold."""
+    recall: float = Field(0.95, gt=0, le=1)
+    """For "calibrated": the share of labelled positives that must be edited."""
+    path: Literal["line", "descent"] = "line"
+    """For "image": the way from z to ẑ, along −z_e, or down the labeller's score, which is shorter
+    but needs a labeller that can be differentiated (and one that is not easily fooled)."""
+    margin: float = Field(0.5, ge=0)
+    """For "image": how far below zero the labeller's score must fall, in its unit."""
+    reach: float = Field(6.0, gt=0)
+    """For "image": the longest shift tried, in latent units."""
+    coarse: int = Field(8, ge=1, le=64)
+    """For "image": steps of the first search."""
+    fine: int = Field(2, ge=0, le=16)
+    """For "image": bisections after it."""
+
+
+class UnlearnConfig(Settings):
+    """The fine-tuning. Symbols as in the paper."""
+
+    steps: int = Field(2000, ge=0)
+    """Updates a round; 0 leaves the weights as they are."""
+    batch_size: int = Field(128, ge=1)
+    """Latents an update."""
+    alpha: float = Field(1.0, ge=0)
+    """α, the weight of unlearning against reconstruction."""
+    learning_rate: float = Field(1e-3, gt=0, le=1)
+    """Adam's step size after warm-up."""
+    final_rate: float = Field(0.02, ge=0, le=1)
+    """Share of `learning_rate` that is left at the end of the cosine."""
+    warmup: int = Field(20, ge=0)
+    """Updates over which the step size grows from zero."""
+    betas: tuple[float, float] = (0.9, 0.99)
+    """Adam's decay rates."""
+    average: float = Field(0.99, ge=0, lt=1)
+    """Decay of the weights' moving average, which is what is evaluated and saved."""
+    pool: int = Field(16, ge=1)
+    """Chunks of `batch_size` lessons kept; with `reuse` = 1 and `pool` = 1 each is used once."""
+    reuse: int = Field(4, ge=1)
+    """Updates for each fresh chunk of lessons."""
+    check_every: int = Field(100, ge=1)
+    """Updates between two looks at held-out latents."""
+    check_n: int = Field(1000, ge=1)
+    """Held-out latents a look."""
+    patience: int = Field(5, ge=1)
+    """Looks without betterment after which a round ends early."""
+    ratio_tolerance: float = Field(0.001, ge=0)
+    """A drop of the target ratio that is no betterment."""
+    recon_tolerance: float = Field(0.02, ge=0)
+    """A relative drop of the reconstruction error that is no betterment."""
+    rounds: int = Field(1, ge=1)
+    """At most so often: sample from g, label, refit, go on."""
+    goal: float = Field(0.01, ge=0, le=1)
+    """No further round once the target ratio of g is at most this."""
+
+
+class EvaluateConfig(Settings):
+    """How the result is judged."""
+
+    n: int = Field(5000, ge=2)
+    """Fresh latents, the same for original, erased and unlearned."""
+    judge: LabelerConfig | None = None
+    """Who judges; when not given, the labelling function itself, or for other labellers a second
+    classifier distilled from labels the first has not seen."""
+    features: str = ""
+    """Extractor for FID, KID and IS: a shipped judge, a folder, "inception", or "inception:FILE";
+    when not given, the shipped digits judge for 1×28×28 images, and none for others: the figures
+    are then left out, and the report says so."""
+    grid: int = Field(16, ge=1, le=64)
+    """Pictures a row of grids in the report."""
+
+
+class Experiment(Settings):
+    """One experiment: the content of an `experiment.toml`."""
+
+    feature: str = Field(min_length=1)
+    """What is to be unlearned, in words, e.g. "thick stroke"."""
+    seed: int = Field(0, ge=0)
+    """Everything random follows from it."""
+    generator: GeneratorConfig
+    label: LabelConfig
+    attributes: dict[str, LabelerConfig] = {}
+    """Other attributes to label on the same pictures, for entanglement and protection."""
+    target: TargetConfig = TargetConfig()
+    erase: EraseConfig = EraseConfig()
+    unlearn: UnlearnConfig = UnlearnConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+
+    @model_validator(mode="after")
+    def _known_attributes(self) -> Self:
+        for name in self.target.protect:
+            if name not in self.attributes:
+                raise ValueError(
+                    f"target.protect names '{name}', which is not under [attributes]"
+                    f"{did_you_mean(name, self.attributes)}"
+                )
+        for name, attribute in self.attributes.items():
+            if attribute.by == "sheet":
+                raise ValueError(f"attributes.{name}: only a function or a classifier can label it")
+        return self
+
+
+def read_experiment(path: Path, overrides: Iterable[str] = ()) -> Experiment:
+    """The settings in a TOML file, with `section.key=value` overrides.
+
+    Raises:
+        UserError: one line for each thing wrong, naming file and key.
+    """
+    try:
+        values = tomllib.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise UserError(f"there is no settings file '{path}'") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UserError(f"'{path}' is not readable TOML: {error}") from error
+    for override in overrides:
+        apply_override(values, override)
+    return check_experiment(values, where=str(path))
+
+
+def check_experiment(values: dict[str, Any], *, where: str) -> Experiment:
+    """Typed settings from plain values, or one readable error."""
+    try:
+        return Experiment(**values)
+    except ValidationError as error:
+        said = [_explain(dict(problem)) for problem in error.errors()]
+        more = f" (and {len(said) - 2} more)" if len(said) > 2 else ""
+        raise UserError(f"{where}: {'; '.join(said[:2])}{more}") from error
+
+
+def apply_override(values: dict[str, Any], override: str) -> None:
+    """Set one value: `unlearn.steps=500`; the right side is TOML, or else a plain string."""
+    key, equals, text = override.partition("=")
+    if not (key and equals):
+        raise UserError(f"--set {override}: write it as section.key=value")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *tables, last = key.strip().split(".")
+    for table in tables:
+        values = values.setdefault(table, {})
+        if not isinstance(values, dict):
+            raise UserError(f"--set {override}: '{table}' is a value, not a table")
+    values[last] = value
+
+
+def to_toml(experiment: Experiment) -> str:
+    """All settings, defaults included, as TOML that `read_experiment` takes."""
+    return tomli_w.dumps(_without_none(experiment.model_dump(mode="json")))
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_none(v) for k, v in value.items() if v is not None}
+    return value
+
+
+def _explain(problem: dict[str, Any]) -> str:
+    path = [str(part) for part in problem["loc"]]
+    name = ".".join(path) or "settings"
+    if problem["type"] == "extra_forbidden":
+        known = _fields_at(path[:-1])
+        near = difflib.get_close_matches(path[-1], known, n=1, cutoff=0.5)
+        fix = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
+        return f"unknown key '{name}' ({fix})"
+    if problem["type"] == "missing":
+        return f"'{name}' is missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
+    if problem["type"] == "value_error":
+        return f"[{name}] {message}" if path else message
+    return f"'{name}' is {problem['input']!r}: {message}"
+
+
+def _fields_at(path: list[str]) -> list[str]:
+    model: Any = Experiment
+    for part in path:
+        if isinstance(model, type) and issubclass(model, BaseModel) and part in model.model_fields:
+            annotation = model.model_fields[part].annotation
+            inner = [a for a in get_args(annotation) if isinstance(a, type)]
+            models = [a for a in [annotation, *inner] if _is_model(a)]
+            model = models[0] if models else None
+    return list(model.model_fields) if _is_model(model) else []
+
+
+def _is_model(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, BaseModel)

@@ -1,0 +1,131 @@
+"""Image sets from disk: MNIST's IDX files, an `.npz`, or a folder of pictures a class.
+
+These are read only to train an original, a judge or an oracle; unlearning needs none.
+"""
+
+import gzip
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from PIL import Image
+from torch import Tensor
+
+from unfeature.errors import UserError
+
+PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images in [−1, 1], each with its class and the name of every class."""
+
+    images: Float[Tensor, "n c h w"]
+    labels: Int[Tensor, " n"]
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def where(self, keep: Tensor) -> Self:
+        """The images for which the boolean `keep` holds."""
+        return type(self)(self.images[keep], self.labels[keep], self.classes)
+
+
+def load_images(path: str | Path, *, split: str = "train", size: int | None = None) -> ImageSet:
+    """Read an image set.
+
+    Args:
+        path: a folder with `train-images-idx3-ubyte[.gz]` and its like; an `.npz` with `x_train`,
+            `y_train`, `x_test`, `y_test` (or a folder that holds one); or a folder with one folder
+            of pictures for each class (a `train` and a `test` folder above them, if there are).
+        split: "train" or "test".
+        size: height and width to resize pictures to; only for folders of pictures.
+
+    Raises:
+        UserError: nothing readable there, or what is there is malformed.
+    """
+    path = Path(path)
+    if path.is_file() and path.suffix == ".npz":
+        return _npz(path, split)
+    if not path.is_dir():
+        raise UserError(f"there is no data at '{path}'; give a folder or an .npz file")
+    stem = {"train": "train", "test": "t10k"}[split]
+    found = [p for p in sorted(path.rglob(f"{stem}-images*idx3-ubyte*")) if p.is_file()]
+    if found:
+        labels = Path(str(found[0]).replace("images", "labels").replace("idx3", "idx1"))
+        return _grey(read_idx(found[0]), read_idx(labels), str(path))
+    archives = sorted(path.glob("*.npz"))
+    if archives:
+        return _npz(archives[0], split)
+    return _folder(path / split if (path / split).is_dir() else path, size)
+
+
+def read_idx(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """An IDX file of unsigned bytes, gzipped or not (format: yann.lecun.com/exdb/mnist)."""
+    try:
+        raw = path.read_bytes()
+        data = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+    except (OSError, EOFError) as error:
+        raise UserError(f"cannot read '{path}': {error}") from error
+    if len(data) < 4 or data[:3] != b"\x00\x00\x08":
+        raise UserError(f"'{path}' is not an IDX file of unsigned bytes")
+    shape = struct.unpack(f">{data[3]}I", data[4 : 4 + 4 * data[3]])
+    body = np.frombuffer(data, np.uint8, offset=4 + 4 * data[3])
+    if body.size != int(np.prod(shape)):
+        raise UserError(f"'{path}' should hold {shape} bytes but holds {body.size}; copy it again")
+    return body.reshape(shape)
+
+
+def _npz(path: Path, split: str) -> ImageSet:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return _grey(archive[f"x_{split}"], archive[f"y_{split}"], str(path))
+    except (KeyError, ValueError, OSError) as error:
+        raise UserError(f"'{path}' cannot be read as an image archive: {error}") from error
+
+
+def _grey(pixels: np.ndarray[Any, Any], labels: np.ndarray[Any, Any], where: str) -> ImageSet:
+    if len(pixels) != len(labels) or pixels.dtype != np.uint8 or pixels.ndim != 3:
+        raise UserError(
+            f"'{where}': expected n×h×w bytes and n labels, found {pixels.shape} and {labels.shape}"
+        )
+    images = torch.from_numpy(pixels.astype(np.float32)).unsqueeze(1) / 127.5 - 1
+    classes = torch.from_numpy(labels.astype(np.int64))
+    return ImageSet(images, classes, tuple(str(i) for i in range(int(classes.max()) + 1)))
+
+
+def _folder(path: Path, size: int | None) -> ImageSet:
+    classes = tuple(sorted(p.name for p in path.iterdir() if p.is_dir()))
+    files = [
+        (picture, label)
+        for label, name in enumerate(classes)
+        for picture in sorted((path / name).iterdir())
+        if picture.suffix.lower() in PICTURES
+    ]
+    if not files:
+        raise UserError(
+            f"no data in '{path}': expected IDX files, an .npz, or one folder of pictures a class"
+        )
+    images = [_picture(file, size) for file, _ in files]
+    shapes = {tuple(image.shape) for image in images}
+    if len(shapes) > 1:
+        raise UserError(f"the pictures in '{path}' have different sizes; give --size")
+    return ImageSet(torch.stack(images), torch.tensor([label for _, label in files]), classes)
+
+
+def _picture(path: Path, size: int | None) -> Float[Tensor, "c h w"]:
+    try:
+        with Image.open(path) as opened:
+            image = opened if opened.mode == "L" else opened.convert("RGB")
+            if size is not None:
+                image = image.resize((size, size), Image.Resampling.LANCZOS)
+            pixels = np.asarray(image, dtype=np.float32)
+    except OSError as error:
+        raise UserError(f"'{path}' is not a readable picture: {error}") from error
+    channels_last = pixels.reshape(*pixels.shape[:2], -1)
+    return torch.from_numpy(channels_last.transpose(2, 0, 1).copy()) / 127.5 - 1

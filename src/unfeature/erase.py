@@ -1,0 +1,179 @@
+"""Gate and eraser: which latents carry the feature, and the nearest ones that do not.
+
+Moon, Cho, Kim (AAAI 2024), section 3.3, with z_e a unit vector that points towards the feature:
+
+    sim(z, z_e) = [z · z_e > t]           ẑ = z − max(0, z · z_e − t) · z_e
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from unfeature.errors import UserError
+from unfeature.generator import Generator
+from unfeature.labelers.base import Labeler
+from unfeature.labels import LatentSet
+from unfeature.search import Found, descent, line, moved
+from unfeature.target import TargetVector
+
+SearchPath = Literal["line", "descent"]
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """What an eraser did to a batch of latents.
+
+    Attributes:
+        latents: ẑ; equal to z where the gate is shut.
+        edited: where the gate was open, the `sim` of the paper's loss.
+        images: f(ẑ), where the eraser had to draw it anyway, else None.
+    """
+
+    latents: Float[Tensor, "n *latent"]
+    edited: Bool[Tensor, " n"]
+    images: Float[Tensor, "n c h w"] | None = None
+
+
+class Eraser(ABC):
+    """Latents → latents whose pictures do not show the feature."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The gate and its setting, in a few words."""
+
+    @abstractmethod
+    def erase(self, latents: Float[Tensor, "n *latent"]) -> Erasure:
+        """ẑ for each latent, and which were edited."""
+
+    def __call__(self, latents: Float[Tensor, "n *latent"]) -> Float[Tensor, "n *latent"]:
+        """ẑ alone."""
+        return self.erase(latents).latents
+
+    @staticmethod
+    def fit(
+        target: TargetVector, labels: LatentSet, *, gate: str = "calibrated", recall: float = 0.95
+    ) -> "LinearEraser":
+        """A linear eraser with the threshold that `gate` names (see `threshold_for`)."""
+        return LinearEraser(target, threshold_for(labels, target, gate, recall=recall), gate)
+
+
+@dataclass(frozen=True)
+class LinearEraser(Eraser):
+    """The paper's gate and eraser, for any threshold t."""
+
+    target: TargetVector
+    threshold: float
+    gate: str = "paper"
+
+    @property
+    def name(self) -> str:
+        return f"{self.gate} gate: z·z_e > {self.threshold:.4g}"
+
+    def erase(self, latents: Float[Tensor, "n *latent"]) -> Erasure:
+        excess = (self.target.score(latents) - self.threshold).clamp(min=0)
+        erased = moved(latents, self.target.direction, excess)
+        return Erasure(erased, excess > 0)
+
+
+@dataclass(frozen=True)
+class ImageEraser(Eraser):
+    """Ask a labeller whether f(z) shows the feature; if so, the smallest shift after which not.
+
+    ẑ is the first latent on a path from z at which the labeller's score of f(ẑ) is below −margin.
+    Where none is, it is the one with the lowest score. The path is the line z − s·z_e
+    (`unfeature.search.line`) or, for a labeller that can be differentiated, the way down its score
+    (`unfeature.search.descent`), which bends and is shorter.
+
+    Attributes:
+        original: f, the generator that draws the pictures the labeller sees.
+        labeler: says whether a picture shows the feature (score > 0).
+        target: its direction is the line along which is searched.
+        path: "line" or "descent".
+        margin: how far below zero the score must fall, in the labeller's unit.
+        reach: the longest shift, in latent units (standard deviations of a Gaussian prior).
+        coarse: steps of the search along the line; one step is reach / coarse long.
+        fine: bisections inside the step that was found.
+        descents: steps of the way down at most.
+    """
+
+    original: Generator
+    labeler: Labeler
+    target: TargetVector
+    path: SearchPath = "line"
+    margin: float = 0.5
+    reach: float = 6.0
+    coarse: int = 8
+    fine: int = 2
+    descents: int = 12
+    gate: str = field(default="image", init=False)
+
+    @property
+    def name(self) -> str:
+        return f"image gate: {self.labeler.name}, margin {self.margin:g}"
+
+    @torch.inference_mode()
+    def erase(self, latents: Float[Tensor, "n *latent"]) -> Erasure:
+        images = self.original(latents)
+        edited = self.labeler.score(images) > 0
+        rows = edited.nonzero().squeeze(1)
+        if len(rows) == 0:
+            return Erasure(latents, edited, images)
+        found = self._search(latents[rows])
+        return Erasure(
+            latents.index_copy(0, rows, found.latents),
+            edited,
+            images.index_copy(0, rows, found.images),
+        )
+
+    def _search(self, latents: Tensor) -> Found:
+        """For latents whose pictures show the feature: the nearest that do not."""
+        if self.path == "descent":
+            return descent(
+                latents,
+                self.original,
+                self.labeler.score,
+                margin=self.margin,
+                reach=self.reach,
+                steps=self.descents,
+            )
+        return line(
+            latents,
+            self.original,
+            self.labeler.score,
+            direction=self.target.direction,
+            margin=self.margin,
+            reach=self.reach,
+            coarse=self.coarse,
+            fine=self.fine,
+        )
+
+
+def threshold_for(
+    labels: LatentSet, target: TargetVector, gate: str, *, recall: float = 0.95
+) -> float:
+    """The t of a linear gate.
+
+    Args:
+        gate: "paper", the mean score of all labelled samples; "midpoint", halfway between the
+            class means; "calibrated", the highest t, and so the smallest share of latents edited,
+            at which `recall` of the labelled positives score above it.
+        recall: for "calibrated", in (0, 1].
+    """
+    scores = target.score(labels.require_both().latents)
+    if gate == "paper":
+        return scores.mean().item()
+    positives = target.score(labels.positives)
+    if gate == "midpoint":
+        return ((positives.mean() + target.score(labels.negatives).mean()) / 2).item()
+    if gate == "calibrated":
+        if not 0 < recall <= 1:
+            raise UserError(f"target.recall is {recall}; give a share above 0 and at most 1")
+        allowed = int((1 - recall) * len(positives) + 1e-9)
+        lowest_kept = positives.sort().values[allowed].item()
+        return float(torch.nextafter(torch.tensor(lowest_kept), torch.tensor(-torch.inf)))
+    raise UserError(f"unlearning gate '{gate}' has no threshold; use paper, midpoint or calibrated")

@@ -1,0 +1,87 @@
+"""What FID, KID and IS are measured in: a judge's hidden layer, or Inception's."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from unfeature.adapters.files import load_state_dict
+from unfeature.adapters.pretrained import find, load_classifier, load_weights
+from unfeature.errors import UserError
+from unfeature.models.inception import InceptionV3
+from unfeature.references import resolve
+
+INCEPTION_URL = (
+    "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
+    "pt_inception-2015-12-05-6726825d.pth"
+)
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """Features and class logits of images, and the name the report gives them."""
+
+    name: str
+    module: nn.Module
+
+    @torch.inference_mode()
+    def __call__(
+        self, images: Float[Tensor, "n c h w"], *, batch_size: int = 256
+    ) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n k"]]:
+        """Features, and logits for the Inception Score."""
+        features_of: Callable[[Tensor], Tensor] = getattr(self.module, "features", self.module)
+        parts = [(features_of(part), self.module(part)) for part in images.split(batch_size)]
+        features = torch.cat([f.flatten(1) for f, _ in parts])
+        return features, torch.cat([logits for _, logits in parts])
+
+
+def extractor(name: str) -> Extractor:
+    """The extractor that a setting names.
+
+    Args:
+        name: "inception" (the weights are downloaded once), "inception:FILE" (a local file), a
+            shipped judge, a folder of ours, or `module:factory`.
+
+    Raises:
+        UserError: nothing of that name, or weights that do not fit.
+    """
+    if name == "inception":
+        return Extractor("Inception v3 (2015-12-05, 2048-d pool)", _inception(None))
+    if name.startswith("inception:"):
+        path = Path(name.removeprefix("inception:"))
+        return Extractor(f"Inception v3 ({path.name}, 2048-d pool)", _inception(path))
+    if ":" in name:
+        module = resolve(name, setting="evaluate.features")()
+        if not isinstance(module, nn.Module):
+            raise UserError(f"evaluate.features: '{name}' must give a torch.nn.Module")
+        return Extractor(name, module.eval().requires_grad_(False))
+    module, _ = load_classifier(find(name, kind="classifier", setting="evaluate.features"))
+    return Extractor(name, module)
+
+
+def _inception(path: Path | None) -> nn.Module:
+    if path is None:
+        state = _downloaded()
+        path = Path(INCEPTION_URL.rpartition("/")[2])
+    else:
+        state = load_state_dict(path)
+    module = InceptionV3()
+    load_weights(module, state, path)
+    return module.eval().requires_grad_(False)
+
+
+def _downloaded() -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = torch.hub.load_state_dict_from_url(
+            INCEPTION_URL, map_location="cpu", check_hash=True, weights_only=True, progress=False
+        )
+    except (OSError, RuntimeError) as error:
+        raise UserError(
+            f"Inception's weights could not be downloaded ({error}); download {INCEPTION_URL} "
+            "elsewhere and give evaluate.features = 'inception:FILE'"
+        ) from error
+    return state

@@ -1,0 +1,78 @@
+"""FID, KID and Inception Score as functions of features.
+
+Written here and not taken from a metrics library because a verdict needs them free of global
+randomness, independent of batch size, and with FID's matrix root in the symmetric form, which
+takes a fraction of a second at 2,048 dimensions. The tests hold each against torchmetrics.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from unfeature.seeds import rng
+
+
+def gaussian(features: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " d"], Float[Tensor, "d d"]]:
+    """Mean and (n − 1)-normalised covariance, in double precision."""
+    x = features.double()
+    return x.mean(0), torch.cov(x.T).reshape(x.shape[1], x.shape[1])
+
+
+def frechet(
+    mean_a: Float[Tensor, " d"],
+    covariance_a: Float[Tensor, "d d"],
+    mean_b: Float[Tensor, " d"],
+    covariance_b: Float[Tensor, "d d"],
+) -> float:
+    """Squared Fréchet distance of two Gaussians (Dowson and Landau, 1982):
+
+        |μa − μb|² + tr(Σa + Σb − 2·(Σa^½ Σb Σa^½)^½)
+
+    The argument of the outer root is symmetric, so both roots come from `eigh`.
+    """
+    values, vectors = torch.linalg.eigh(covariance_a)
+    root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+    cross = torch.linalg.eigvalsh(root @ covariance_b @ root).clamp(min=0).sqrt().sum()
+    distance = (mean_a - mean_b).square().sum()
+    total = distance + covariance_a.trace() + covariance_b.trace() - 2 * cross
+    return max(0.0, total.item())
+
+
+def fid(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"]) -> float:
+    """Fréchet Inception Distance (Heusel et al., NeurIPS 2017) between two sets of features."""
+    return frechet(*gaussian(a), *gaussian(b))
+
+
+def kid(
+    a: Float[Tensor, "n d"],
+    b: Float[Tensor, "m d"],
+    *,
+    subsets: int = 50,
+    size: int = 1000,
+    seed: int = 0,
+) -> float:
+    """Kernel Inception Distance (Bińkowski et al., ICLR 2018): the unbiased squared MMD with the
+    kernel (x·y/d + 1)³, averaged over random subsets."""
+    size = min(size, len(a), len(b))
+    total = 0.0
+    for i in range(subsets):
+        random = rng(seed, "kid", i)
+        x = a[torch.randperm(len(a), generator=random)[:size]].double()
+        y = b[torch.randperm(len(b), generator=random)[:size]].double()
+        total += _mmd(x, y)
+    return total / subsets
+
+
+def _mmd(x: Tensor, y: Tensor) -> float:
+    n, d = x.shape
+    xx, yy, xy = (x @ x.T / d + 1) ** 3, (y @ y.T / d + 1) ** 3, (x @ y.T / d + 1) ** 3
+    within = (xx.sum() - xx.trace() + yy.sum() - yy.trace()) / (n * (n - 1))
+    return (within - 2 * xy.mean()).item()
+
+
+def inception_score(logits: Float[Tensor, "n k"]) -> float:
+    """Inception Score (Salimans et al., NeurIPS 2016): exp E KL(p(y | x) ‖ p(y)), one split."""
+    log_p = logits.double().log_softmax(1)
+    p = log_p.exp()
+    log_marginal = p.mean(0).clamp(min=1e-300).log()
+    return (p * (log_p - log_marginal)).sum(1).mean().exp().item()

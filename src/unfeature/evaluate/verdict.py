@@ -1,0 +1,203 @@
+"""The verdict: how much is left, what else changed, how good the pictures still are."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from unfeature.erase import Eraser
+from unfeature.errors import UserError
+from unfeature.evaluate.features import Extractor
+from unfeature.evaluate.quality import fid, inception_score, kid
+from unfeature.evaluate.statistics import Ratio, wilson
+from unfeature.generator import Generator, draw
+from unfeature.labelers.base import Labeler
+from unfeature.labels import sample_seeds
+from unfeature.msssim import MSSSIM
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Figures of one set of pictures against the original's pictures without the feature.
+
+    Attributes:
+        fid, kid: distances to the reference set; 0 is equal.
+        inception_score: of the set itself; higher is better.
+    """
+
+    fid: float
+    kid: float
+    inception_score: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Everything measured on fresh latents, the same for original, erased and unlearned.
+
+    Attributes:
+        judge: who said whether a picture shows the feature.
+        original, erased, unlearned: share of pictures that show it: f(z), f(ẑ), g(z).
+        negatives: how many pictures never had it.
+        negatives_l1: mean |g(z) − f(z)| over these; images in [−1, 1].
+        negatives_msssim: mean MS-SSIM(g(z), f(z)) over these.
+        erased_l1: mean |f(ẑ) − f(z)| over these: what the eraser itself would change.
+        features: what FID, KID and IS are measured in; "" when they were not.
+        quality: figures by set: "original", "erased", "unlearned", and "floor", the distance
+            between two sets of the original's own pictures without the feature.
+    """
+
+    judge: str
+    original: Ratio
+    erased: Ratio
+    unlearned: Ratio
+    negatives: int
+    negatives_l1: float
+    negatives_msssim: float
+    erased_l1: float
+    features: str
+    quality: dict[str, Quality]
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Verdict":
+        ratios = {k: Ratio(**values[k]) for k in ("original", "erased", "unlearned")}
+        quality = {k: Quality(**v) for k, v in values["quality"].items()}
+        return cls(**{**values, **ratios, "quality": quality})
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The pictures behind a verdict, row i of each from the same latent, and the judge's scores."""
+
+    seeds: Int[Tensor, " n"]
+    original: Float[Tensor, "n c h w"]
+    erased: Float[Tensor, "n c h w"]
+    unlearned: Float[Tensor, "n c h w"]
+    score_original: Float[Tensor, " n"]
+    score_erased: Float[Tensor, " n"]
+    score_unlearned: Float[Tensor, " n"]
+    l1: Float[Tensor, " n"]
+
+
+def evaluate(
+    original: Generator,
+    unlearned: Generator,
+    *,
+    judge: Labeler,
+    eraser: Eraser,
+    n: int = 5000,
+    features: Extractor | None = None,
+    seed: int = 0,
+) -> Verdict:
+    """Judge f, f∘erase and g on `n` fresh latents, the same for all three.
+
+    Args:
+        judge: best not the one that labelled.
+        eraser: what g was taught; its pictures are the ideal that g is compared with.
+        features: what FID, KID and IS are measured in; none leaves them out.
+    """
+    pairs = draw_pairs(original, unlearned, eraser, judge, sample_seeds(n, seed, "evaluate"))
+    reference = None
+    if features is not None:
+        seeds = sample_seeds(n, seed, "reference").tolist()
+        others = draw(original, original.latents_from_seeds(seeds))
+        reference = others[judged(judge, others) <= 0]
+    return verdict(pairs, judge=judge.name, extractor=features, reference=reference, seed=seed)
+
+
+def draw_pairs(
+    original: Generator,
+    unlearned: Generator,
+    eraser: Eraser,
+    judge: Labeler,
+    seeds: Int[Tensor, " n"],
+) -> Pairs:
+    """The same latents through f, f∘erase and g, judged."""
+    latents = original.latents_from_seeds(seeds.tolist())
+    before, after = draw(original, latents), draw(unlearned, latents)
+    erased = torch.cat([draw(original, eraser.erase(z).latents) for z in latents.split(256)])
+    return Pairs(
+        seeds,
+        before,
+        erased,
+        after,
+        judged(judge, before),
+        judged(judge, erased),
+        judged(judge, after),
+        (after - before).abs().flatten(1).mean(1),
+    )
+
+
+@torch.inference_mode()
+def judged(judge: Labeler, images: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
+    """A judge's scores of many pictures."""
+    return torch.cat([judge.score(part) for part in images.split(256)])
+
+
+def verdict(
+    pairs: Pairs,
+    *,
+    judge: str,
+    extractor: Extractor | None = None,
+    reference: Float[Tensor, "m c h w"] | None = None,
+    seed: int = 0,
+) -> Verdict:
+    """The figures of a set of pairs.
+
+    Args:
+        judge: the name of who gave the scores.
+        extractor: for FID, KID and IS; none leaves them out.
+        reference: other pictures of the original without the feature, at least two; needed with
+            an extractor.
+
+    Raises:
+        UserError: every picture had the feature, so nothing can be said of the others.
+    """
+    clean = pairs.score_original <= 0
+    if not clean.any():
+        raise UserError(
+            f"the judge ({judge}) sees the feature in all {len(clean)} pictures of the original; "
+            "check its threshold"
+        )
+    before, after = pairs.original[clean], pairs.unlearned[clean]
+    msssim = MSSSIM(*before.shape[2:], device=before.device)
+    similar = [msssim(a, b) for a, b in zip(after.split(256), before.split(256), strict=True)]
+    quality: dict[str, Quality] = {}
+    if extractor is not None:
+        assert reference is not None
+        quality = _quality(pairs, clean, extractor, reference, seed)
+    return Verdict(
+        judge=judge,
+        original=wilson(pairs.score_original > 0),
+        erased=wilson(pairs.score_erased > 0),
+        unlearned=wilson(pairs.score_unlearned > 0),
+        negatives=int(clean.sum()),
+        negatives_l1=pairs.l1[clean].mean().item(),
+        negatives_msssim=torch.cat(similar).mean().item(),
+        erased_l1=(pairs.erased[clean] - before).abs().mean().item(),
+        features=extractor.name if extractor else "",
+        quality=quality,
+    )
+
+
+def _quality(
+    pairs: Pairs, clean: Tensor, extractor: Extractor, reference: Tensor, seed: int
+) -> dict[str, Quality]:
+    wanted, _ = extractor(reference)
+    sets = {
+        "original": pairs.original,
+        "erased": pairs.erased,
+        "unlearned": pairs.unlearned,
+        "floor": pairs.original[clean],
+    }
+    found = {}
+    for name, images in sets.items():
+        features, logits = extractor(images)
+        found[name] = Quality(
+            fid(features, wanted), kid(features, wanted, seed=seed), inception_score(logits)
+        )
+    return found

@@ -1,0 +1,1 @@
+"""Visual features that a Python function can measure on images."""

@@ -1,0 +1,161 @@
+"""A run's folder: what lies where, and which stages are done."""
+
+import json
+import platform
+import sys
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unfeature.adapters.files import atomic, make_folder, read_json, write_json
+from unfeature.config import Experiment, read_experiment, to_toml
+from unfeature.errors import UserError
+
+STAGES = ("sample", "label", "target", "unlearn", "evaluate", "report")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of one run, and its diary `run.json`."""
+
+    path: Path
+
+    @property
+    def settings(self) -> Path:
+        return self.path / "settings.toml"
+
+    @property
+    def diary(self) -> Path:
+        return self.path / "run.json"
+
+    @property
+    def labels(self) -> Path:
+        return self.path / "labels"
+
+    @property
+    def attributes(self) -> Path:
+        return self.path / "attributes"
+
+    @property
+    def sheets(self) -> Path:
+        return self.path / "sheets"
+
+    @property
+    def target(self) -> Path:
+        return self.path / "target"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / "checkpoint.pt"
+
+    @property
+    def history(self) -> Path:
+        return self.path / "history.jsonl"
+
+    @property
+    def unlearned(self) -> Path:
+        return self.path / "unlearned"
+
+    @property
+    def verdict(self) -> Path:
+        return self.path / "verdict.json"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    @classmethod
+    def create(cls, path: Path, experiment: Experiment) -> "RunFolder":
+        """A new run.
+
+        Raises:
+            UserError: there is one already, or the folder cannot be written.
+        """
+        run = cls(path)
+        if run.settings.exists():
+            raise UserError(
+                f"'{path}' already holds a run; go on with --resume, or choose another with -o"
+            )
+        make_folder(path)
+        run.write_settings(experiment)
+        write_json(run.diary, {"versions": versions(), "stages": {}})
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> "RunFolder":
+        """An existing run.
+
+        Raises:
+            UserError: there is none.
+        """
+        run = cls(path)
+        if not run.settings.is_file() or not run.diary.is_file():
+            raise UserError(
+                f"'{path}' holds no run; start one with: unfeature run experiment.toml -o {path}"
+            )
+        return run
+
+    def experiment(self) -> Experiment:
+        return read_experiment(self.settings)
+
+    def write_settings(self, experiment: Experiment) -> None:
+        with atomic(self.settings) as temporary:
+            temporary.write_text(to_toml(experiment))
+
+    def done(self, stage: str) -> bool:
+        return stage in read_json(self.diary)["stages"]
+
+    def seconds(self) -> dict[str, float]:
+        """What each stage that is done took."""
+        stages: dict[str, float] = read_json(self.diary)["stages"]
+        return stages
+
+    def require(self, stage: str) -> None:
+        """Raise unless `stage` is done."""
+        if not self.done(stage):
+            raise UserError(
+                f"'{self.path}' has no {stage} yet; run 'unfeature {stage} {self.path}'"
+            )
+
+    def finish(self, stage: str, began: float) -> None:
+        """Note that a stage is done; `began` is from `time.perf_counter`."""
+        diary = read_json(self.diary)
+        diary["stages"][stage] = round(time.perf_counter() - began, 2)
+        write_json(self.diary, diary)
+
+    def reopen(self, stage: str) -> None:
+        """Forget that `stage` and those after it were done."""
+        diary = read_json(self.diary)
+        for later in STAGES[STAGES.index(stage) :]:
+            diary["stages"].pop(later, None)
+        write_json(self.diary, diary)
+
+    def read_history(self, *, until: int | None = None) -> list[dict[str, Any]]:
+        """The steps noted so far, up to step `until`."""
+        if not self.history.is_file():
+            return []
+        rows = []
+        for text in self.history.read_text().splitlines():
+            try:
+                row = json.loads(text)
+            except ValueError:  # the last line of a run that was killed while writing
+                break
+            if until is not None and row["index"] > until:
+                break
+            rows.append(row)
+        return rows
+
+
+def versions() -> dict[str, str]:
+    """What the run was made with."""
+    return {
+        "unfeature": version("unfeature"),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "platform": f"{sys.platform} {platform.machine()}",
+        "threads": str(torch.get_num_threads()),
+    }

@@ -1,0 +1,22 @@
+"""What every labeller that a program can call has in common."""
+
+from typing import Protocol, runtime_checkable
+
+from jaxtyping import Float
+from torch import Tensor
+
+
+@runtime_checkable
+class Labeler(Protocol):
+    """Says how clearly a picture shows the feature."""
+
+    @property
+    def name(self) -> str:
+        """Who this is and with what settings, for provenance."""
+
+    def score(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
+        """Images in [−1, 1] → scores: above 0 the picture shows the feature.
+
+        The unit is such that 1 is a clear difference: one standard deviation of a function over
+        the generator's pictures, or one unit of log-odds of a classifier.
+        """

@@ -1,0 +1,104 @@
+"""A person's labels made into a classifier a program can ask: train a small network on them."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from unfeature import models
+from unfeature.datasets import ImageSet
+from unfeature.generator import Generator, draw
+from unfeature.labelers.classifier import ClassifierLabeler
+from unfeature.labels import YES, LatentSet
+from unfeature.seeds import derive, rng
+from unfeature.training import JudgeSession, TrainConfig, balanced_accuracy, fit
+
+
+@dataclass(frozen=True)
+class Distilled:
+    """A classifier that imitates whoever gave the labels.
+
+    Attributes:
+        labeler: asks the classifier; its threshold marks the labelled share of held-out pictures.
+        accuracy: balanced accuracy on held-out labels.
+        trained_on, held_out: how many labels were used for each.
+        architecture, options: how to build its module.
+    """
+
+    labeler: ClassifierLabeler
+    accuracy: float
+    trained_on: int
+    held_out: int
+    architecture: str
+    options: dict[str, Any]
+
+
+def distil(
+    labels: LatentSet,
+    generator: Generator,
+    *,
+    architecture: str = "lenet",
+    steps: int = 800,
+    held_out: float = 0.25,
+    seed: int = 0,
+) -> Distilled:
+    """Train a classifier on the pictures that were labelled.
+
+    The classifier is trained on 1 − `held_out` of the labels, with small random shifts of the
+    pictures; the rest tell its accuracy and where its threshold must lie for it to find as many
+    pictures with the feature as the labeller did.
+    """
+    train, test = (
+        labels.sure().require_both().split(1 - held_out, rng(seed, "distil", architecture))
+    )
+    options: dict[str, Any] = {"classes": 2, "channels": generator.image_shape[0]}
+    config = TrainConfig(
+        epochs=max(1, steps * 64 // max(64, len(train))),
+        batch_size=min(64, len(train)),
+        learning_rate=1e-3,
+        average=0.99,
+        seed=derive(seed, "distil") % 2**31,
+    )
+    with torch.random.fork_rng(devices=[]):  # weights and dropout draw from the global generator
+        torch.manual_seed(derive(seed, "distil weights", architecture))
+        extra = {"dropout": 0.3} if architecture == "lenet" else {}
+        session = JudgeSession(models.build(architecture, options | extra), config)
+        for _ in fit(session, _pictures(train, generator), config):
+            continue
+    module = session.model.eval().requires_grad_(False)
+    held = _pictures(test, generator)
+    asked = ClassifierLabeler(module, f"distilled {architecture} from {labels.labeled_by}", 1)
+    odds = _odds(asked, held.images)
+    share = (test.labels == YES).float().mean().item()
+    labeler = replace(
+        asked,
+        threshold=odds.quantile(1 - share).item(),
+        temperature=max(odds.std().item(), 1e-6),
+        target_name=labels.feature,
+    )
+    accuracy = balanced_accuracy(_Thresholded(labeler), held.images, held.labels)
+    return Distilled(labeler, accuracy, len(train), len(test), architecture, options)
+
+
+class _Thresholded(nn.Module):
+    """Two logits whose larger one is the labeller's answer."""
+
+    def __init__(self, labeler: ClassifierLabeler):
+        super().__init__()
+        self.labeler = labeler
+
+    def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 2"]:
+        score = self.labeler.score(images)
+        return torch.stack([-score, score], dim=1)
+
+
+def _pictures(labels: LatentSet, generator: Generator) -> ImageSet:
+    images = draw(generator, labels.latents.to(generator.device)).clone()
+    return ImageSet(images, (labels.labels == YES).long(), ("no", "yes"))
+
+
+@torch.inference_mode()
+def _odds(labeler: ClassifierLabeler, images: Tensor) -> Tensor:
+    return torch.cat([labeler.score(part) for part in images.split(256)])

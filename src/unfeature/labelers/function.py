@@ -1,0 +1,92 @@
+"""A Python function on images as the labeller."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from unfeature.errors import UserError
+
+Side = Literal["above", "below"]
+Measure = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class FunctionLabeler:
+    """score = ±(fn(images) − threshold) / scale.
+
+    Attributes:
+        fn: images in [−1, 1], shape (n, c, h, w) → one number each.
+        reference: how it is called, `module:name`.
+        threshold: where the feature begins, in the function's unit.
+        side: whether the feature lies "above" or "below" the threshold.
+        scale: what counts as one unit of score, in the function's unit.
+    """
+
+    fn: Measure
+    reference: str
+    threshold: float
+    side: Side = "above"
+    scale: float = 1.0
+
+    @property
+    def name(self) -> str:
+        sign = ">" if self.side == "above" else "<"
+        return f"function {self.reference} {sign} {self.threshold:.6g}"
+
+    def score(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
+        sign = 1 if self.side == "above" else -1
+        return (measured(self.fn, images, self.reference) - self.threshold) * (sign / self.scale)
+
+    @classmethod
+    def calibrated(
+        cls,
+        fn: Measure,
+        reference: str,
+        images: Float[Tensor, "n c h w"],
+        *,
+        share: float | None = None,
+        threshold: float | None = None,
+        side: Side = "above",
+    ) -> Self:
+        """A labeller whose scale is the function's spread over `images`, and whose threshold is
+        given, or lies where `share` of `images` have the feature.
+
+        Raises:
+            UserError: neither or both of `share` and `threshold`; a function that does not vary.
+        """
+        if (share is None) == (threshold is None):
+            raise UserError("give exactly one of label.share and label.threshold")
+        values = measured(fn, images, reference)
+        scale = values.std().item()
+        if scale == 0:
+            raise UserError(
+                f"'{reference}' gives the same value for all {len(values)} pictures; "
+                "it cannot tell a feature"
+            )
+        if threshold is None:
+            assert share is not None
+            quantile = 1 - share if side == "above" else share
+            threshold = values.quantile(quantile).item()
+        return cls(fn, reference, threshold, side, scale)
+
+
+def measured(fn: Measure, images: Tensor, reference: str) -> Float[Tensor, " n"]:
+    """The function's values, checked.
+
+    Raises:
+        UserError: not one finite number an image.
+    """
+    values = fn(images)
+    if not isinstance(values, Tensor) or values.shape != (len(images),):
+        shape = list(values.shape) if isinstance(values, Tensor) else type(values).__name__
+        raise UserError(
+            f"'{reference}' gave {shape} for {len(images)} images; it must give a tensor with one "
+            "number an image"
+        )
+    if not torch.isfinite(values).all():
+        raise UserError(f"'{reference}' gave NaN or infinity; make it total on images in [-1, 1]")
+    return values.float()

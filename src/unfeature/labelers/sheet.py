@@ -1,0 +1,125 @@
+"""A person as the labeller, without a server: numbered contact sheets out, a text file back in."""
+
+import re
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Int8
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from unfeature.adapters.files import atomic, make_folder
+from unfeature.errors import UserError
+from unfeature.labels import NO, UNSURE, YES
+from unfeature.pictures import to_bytes
+
+COLUMNS, ROWS = 10, 10
+PER_PAGE = COLUMNS * ROWS
+CELL, CAPTION = 96, 14
+
+TEMPLATE = """\
+# Contact sheets for: {feature}
+# Look at page-001.png and so on ({n} pictures, {per_page} a page, numbered from 0).
+# After "yes:" write the numbers of the pictures that SHOW the feature, after "unsure:" of those
+# you cannot tell; all others on the pages you looked at count as "no". Ranges such as 12-15 and
+# several lines are fine. After "pages:" say which pages you looked at, e.g. 1-3 or all.
+by:
+pages: all
+yes:
+unsure:
+"""
+
+
+def write_sheets(images: Float[Tensor, "n c h w"], folder: Path, *, feature: str) -> list[Path]:
+    """Numbered PNG pages of all pictures, and an `answers.txt` to fill in unless there is one."""
+    make_folder(folder)
+    pages = []
+    for first in range(0, len(images), PER_PAGE):
+        path = folder / f"page-{first // PER_PAGE + 1:03d}.png"
+        with atomic(path) as temporary:
+            _page(images[first : first + PER_PAGE], first).save(temporary, format="PNG")
+        pages.append(path)
+    answers = folder / "answers.txt"
+    if not answers.exists():
+        answers.write_text(TEMPLATE.format(feature=feature, n=len(images), per_page=PER_PAGE))
+    return pages
+
+
+def read_answers(path: Path, n: int) -> tuple[Int8[Tensor, " n"], Tensor, str]:
+    """Labels, which pictures were looked at, and who looked.
+
+    Args:
+        path: a filled-in `answers.txt`.
+        n: how many pictures the sheets hold.
+
+    Returns:
+        Labels (1, 0, −1), a boolean tensor (False where nobody looked), and the name given.
+
+    Raises:
+        UserError: a line that cannot be read, a number that is on no sheet, or no yes at all.
+    """
+    try:
+        lines = path.read_text().splitlines()
+    except OSError as error:
+        raise UserError(
+            f"there are no answers at '{path}' ({error.strerror}); fill in the answers.txt that "
+            "'unfeature label --by sheet' writes"
+        ) from error
+    fields: dict[str, list[str]] = {"yes": [], "unsure": [], "pages": [], "by": []}
+    current = ""
+    for number, line in enumerate(lines, start=1):
+        text = line.split("#")[0].strip()
+        match = re.match(r"(\w+)\s*:(.*)", text)
+        if match:
+            current, text = match.group(1).lower(), match.group(2).strip()
+            if current not in fields:
+                raise UserError(
+                    f"'{path}' line {number}: unknown field '{current}'; use yes, unsure, pages, by"
+                )
+        elif text and not current:
+            raise UserError(f"'{path}' line {number}: write 'yes:' before the first number")
+        if text:
+            fields[current].append(text)
+    pages = -(-n // PER_PAGE)
+    words = " ".join(fields["pages"]) or "all"
+    looked_at = range(1, pages + 1) if words == "all" else _numbers(words, 1, pages, path)
+    seen = torch.zeros(pages * PER_PAGE, dtype=torch.bool)
+    for page in looked_at:
+        seen[(page - 1) * PER_PAGE : page * PER_PAGE] = True
+    seen = seen[:n]
+    labels = torch.full((n,), NO, dtype=torch.int8)
+    labels[_numbers(" ".join(fields["unsure"]), 0, n - 1, path)] = UNSURE
+    yes = _numbers(" ".join(fields["yes"]), 0, n - 1, path)
+    if not yes:
+        raise UserError(
+            f"'{path}' lists no picture after 'yes:'; write the numbers of those you see"
+        )
+    labels[yes] = YES
+    return labels, seen, " ".join(fields["by"]) or "a person"
+
+
+def _numbers(text: str, low: int, high: int, path: Path) -> list[int]:
+    found: list[int] = []
+    for word in re.split(r"[\s,;]+", text.strip()):
+        if not word:
+            continue
+        match = re.fullmatch(r"(\d+)(?:-(\d+))?", word)
+        if not match:
+            raise UserError(f"'{path}': '{word}' is not a number or a range such as 12-15")
+        first = int(match.group(1))
+        last = int(match.group(2) or first)
+        if not low <= first <= last <= high:
+            raise UserError(f"'{path}': '{word}' is outside {low}-{high}")
+        found.extend(range(first, last + 1))
+    return found
+
+
+def _page(images: Tensor, first: int) -> Image.Image:
+    page = Image.new("RGB", (COLUMNS * CELL, ROWS * (CELL + CAPTION)), "white")
+    pen = ImageDraw.Draw(page)
+    for i, pixels in enumerate(to_bytes(images)):
+        left, top = (i % COLUMNS) * CELL, (i // COLUMNS) * (CELL + CAPTION)
+        picture = Image.fromarray(pixels.squeeze()).convert("RGB")
+        page.paste(picture.resize((CELL - 2, CELL - 2), Image.Resampling.BICUBIC), (left, top))
+        pen.text((left + 2, top + CELL - 1), str(first + i), fill="black")
+    return page

@@ -1,0 +1,121 @@
+"""From figures and pictures to one self-contained HTML page."""
+
+import base64
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from jinja2 import Environment, PackageLoader, select_autoescape
+from torch import Tensor
+
+from unfeature.diagnostics import Diagnosis
+from unfeature.evaluate.verdict import Pairs, Verdict
+from unfeature.labels import LatentSet
+from unfeature.pictures import grid, png
+from unfeature.report import plots
+from unfeature.target import TargetVector
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """A grid of the same latents in four rows, and what was picked."""
+
+    title: str
+    note: str
+    image: str
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """Everything a report shows.
+
+    Attributes:
+        facts: settings, seeds, versions and hashes, as printable pairs.
+        settings: the resolved settings, as TOML.
+        command: what makes this run again.
+        labeling: notes on the labeller, e.g. a distilled classifier's accuracy.
+        history: one dictionary a step.
+        threshold: of a linear gate, else None.
+    """
+
+    feature: str
+    verdict: Verdict
+    diagnosis: Diagnosis
+    labels: LatentSet
+    target: TargetVector
+    threshold: float | None
+    eraser: str
+    labeling: tuple[str, ...]
+    pairs: Pairs
+    history: list[dict[str, Any]]
+    facts: dict[str, str]
+    settings: str
+    command: str
+    columns: int
+
+
+def sentence(feature: str, verdict: Verdict) -> str:
+    """The verdict in plain language, one paragraph."""
+    left, before = verdict.unlearned, verdict.original
+    share = left.value / before.value if before.value else 0.0
+    return (
+        f"Of {before.n} fresh pictures, {before.value:.1%} showed “{feature}” before and "
+        f"{left.value:.2%} show it now (95% interval {left.low:.2%} to {left.high:.2%}): "
+        f"{share:.1%} of the original share is left. The {verdict.negatives} pictures that never "
+        f"had it moved by {verdict.negatives_l1:.4f} on average (mean L1, images in [−1, 1]; "
+        f"MS-SSIM {verdict.negatives_msssim:.4f})."
+    )
+
+
+def render(data: ReportData) -> str:
+    """The page."""
+    environment = Environment(
+        loader=PackageLoader("unfeature.report"),
+        autoescape=select_autoescape(default=True),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    scores = data.target.score(data.labels.latents)
+    return environment.get_template("report.html").render(
+        data=data,
+        verdict=data.verdict,
+        sentence=sentence(data.feature, data.verdict),
+        galleries=galleries(data.pairs, data.columns),
+        loss=plots.loss_curves(data.history) if data.history else "",
+        ratio=plots.ratio_curve(data.history, data.verdict.original.value) if data.history else "",
+        histogram=plots.score_histogram(scores, data.labels.labels, data.threshold),
+        quality={name: asdict(value) for name, value in data.verdict.quality.items()},
+    )
+
+
+def galleries(pairs: Pairs, columns: int) -> list[Gallery]:
+    """Random pictures with and without the feature, and the worst of both kinds."""
+    had = (pairs.score_original > 0).nonzero().squeeze(1)
+    lacked = (pairs.score_original <= 0).nonzero().squeeze(1)
+    by_score = pairs.score_unlearned.argsort(descending=True)
+    by_change = lacked[pairs.l1[lacked].argsort(descending=True)]
+    picks = (
+        ("Random pictures", "the first latents of the evaluation", torch.arange(columns)),
+        ("Pictures that had the feature", "the first of them", had),
+        ("Pictures that never had it", "the first of them", lacked),
+        (
+            "Worst: the feature is still there",
+            "the highest scores by the judge after unlearning",
+            by_score,
+        ),
+        ("Worst: changed most", "of those that never had the feature, by L1", by_change),
+    )
+    made = []
+    for title, note, rows in picks:
+        if len(rows):
+            made.append(Gallery(title, note, _strip(pairs, rows[:columns])))
+    return made
+
+
+def _strip(pairs: Pairs, rows: Int[Tensor, " k"]) -> str:
+    before, erased, after = pairs.original[rows], pairs.erased[rows], pairs.unlearned[rows]
+    difference: Float[Tensor, "k c h w"] = ((after - before).abs() - 1).clamp(-1, 1)
+    sheet = grid(torch.cat([before, erased, after, difference]), len(rows))
+    zoom = 2 if before.shape[-1] < 48 else 1
+    return base64.b64encode(png(sheet, zoom=zoom)).decode()

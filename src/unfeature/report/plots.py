@@ -1,0 +1,80 @@
+"""The report's charts, as SVG text."""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib
+from jaxtyping import Float, Int8
+from matplotlib.figure import Figure
+from torch import Tensor
+
+INK, FAINT = "#1f2933", "#9aa5b1"
+COLORS = ("#2563eb", "#dc2626", "#059669", "#d97706")
+
+
+def loss_curves(history: Sequence[dict[str, Any]], smooth: int = 25) -> str:
+    """The three parts of the loss against the step, averaged over `smooth` steps."""
+    figure, axes = _axes("step", "loss")
+    names = (("recon", "L_recon"), ("unlearn", "L_unlearn"), ("percep", "L_percep"))
+    for color, (key, title) in zip(COLORS, names, strict=False):
+        xs = [row["index"] for row in history][::smooth]
+        ys = [
+            sum(row[key] for row in history[i : i + smooth]) / len(history[i : i + smooth])
+            for i in range(0, len(history), smooth)
+        ]
+        axes.plot(xs, ys, color=color, label=title, linewidth=1.6)
+    axes.set_yscale("log")
+    axes.legend(frameon=False)
+    return _svg(figure)
+
+
+def ratio_curve(history: Sequence[dict[str, Any]], original: float) -> str:
+    """The held-out target ratio and reconstruction error at each check."""
+    checks = [(row["index"], row["check"]) for row in history if row.get("check")]
+    figure, axes = _axes("step", "target ratio")
+    xs = [0] + [index for index, _ in checks]
+    ratios = [original] + [check["target_ratio"] for _, check in checks]
+    axes.plot(xs, ratios, color=COLORS[1], marker="o", markersize=3, label="target ratio")
+    axes.set_ylim(bottom=0)
+    other = axes.twinx()
+    errors = [0.0] + [check["recon"] for _, check in checks]
+    other.plot(xs, errors, color=COLORS[0], marker="o", markersize=3, label="L1 elsewhere")
+    other.set_ylabel("L1 to the original where it lacked the feature", color=COLORS[0])
+    other.set_ylim(bottom=0)
+    other.spines[["top"]].set_visible(False)
+    return _svg(figure)
+
+
+def score_histogram(
+    scores: Float[Tensor, " n"], labels: Int8[Tensor, " n"], threshold: float | None
+) -> str:
+    """Scores z·z_e of labelled latents, with and without the feature, and the gate's threshold."""
+    figure, axes = _axes("score z·z_e", "latents")
+    groups = ((1, "with the feature", COLORS[1]), (-1, "without", COLORS[0]))
+    for value, title, color in groups:
+        chosen = scores[labels == value].tolist()
+        axes.hist(chosen, bins=40, alpha=0.55, color=color, label=title)
+    if threshold is not None:
+        axes.axvline(threshold, color=INK, linestyle="--", linewidth=1.2, label="threshold t")
+    axes.legend(frameon=False)
+    return _svg(figure)
+
+
+def _axes(x: str, y: str) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(5.4, 3.1), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(FAINT)
+    axes.tick_params(colors=INK, labelsize=8)
+    return figure, axes
+
+
+def _svg(figure: Figure) -> str:
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": "unfeature", "svg.fonttype": "none"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]

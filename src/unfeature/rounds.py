@@ -1,0 +1,186 @@
+"""Unlearning in rounds: while g still draws the feature, sample from g, label, refit, go on.
+
+Moon, Cho, Kim (AAAI 2024), section 3.3: the procedure is repeated until the feature is gone. The
+teacher stays f throughout, so errors of one round are not learnt by the next.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from unfeature.config import EraseConfig, UnlearnConfig
+from unfeature.erase import Eraser, Erasure, ImageEraser, LinearEraser, threshold_for
+from unfeature.errors import UserError
+from unfeature.generator import Generator
+from unfeature.labelers.base import Labeler
+from unfeature.labels import LatentSet
+from unfeature.seeds import derive
+from unfeature.target import TargetVector
+from unfeature.unlearn import Check, Step, unlearn
+
+MARGIN_GROWTH = 1.5
+"""With the image gate, each further round asks for so many times the margin."""
+
+
+@dataclass(frozen=True)
+class ChainEraser(Eraser):
+    """Several erasers in turn: the last one fitted is applied first.
+
+    It was fitted to what g ≈ f∘(the others) still drew, so f(others(last(z))) is what g should
+    draw.
+    """
+
+    erasers: tuple[LinearEraser, ...]
+
+    @property
+    def name(self) -> str:
+        return ", then ".join(eraser.name for eraser in self.erasers)
+
+    def erase(self, latents: Float[Tensor, "n *latent"]) -> Erasure:
+        edited = torch.zeros(len(latents), dtype=torch.bool, device=latents.device)
+        for eraser in reversed(self.erasers):
+            erasure = eraser.erase(latents)
+            latents, edited = erasure.latents, edited | erasure.edited
+        return Erasure(latents, edited)
+
+
+@dataclass(frozen=True)
+class Refit:
+    """What a round's eraser is made of besides the settings.
+
+    Attributes:
+        targets: one direction a round for linear gates; the latest for the image gate.
+        numbers: their thresholds; for the image gate the margin.
+    """
+
+    targets: tuple[TargetVector, ...]
+    numbers: tuple[float, ...]
+
+
+def first_fit(target: TargetVector, labels: LatentSet, config: EraseConfig) -> Refit:
+    """The first round's, from the original's labels."""
+    if config.gate == "image":
+        return Refit((target,), (config.margin,))
+    return Refit((target,), (threshold_for(labels, target, config.gate, recall=config.recall),))
+
+
+def next_fit(last: Refit, residual: LatentSet, config: EraseConfig) -> Refit:
+    """The next round's, from labels of g's pictures.
+
+    A linear gate gains a direction fitted to what g still draws, if enough of it is left to tell;
+    the image gate asks for a larger margin.
+    """
+    if config.gate == "image":
+        return replace(last, numbers=(last.numbers[-1] * MARGIN_GROWTH,))
+    counts = residual.counts
+    if min(counts["yes"], counts["no"]) < 8:
+        return last
+    target = TargetVector.fit(residual)
+    threshold = threshold_for(residual, target, config.gate, recall=config.recall)
+    return Refit((*last.targets, target), (*last.numbers, threshold))
+
+
+def make_eraser(
+    fit: Refit, config: EraseConfig, original: Generator, labeler: Labeler | None
+) -> Eraser:
+    """The eraser that a fit and the settings describe.
+
+    Raises:
+        UserError: the image gate without a labeller that can be called.
+    """
+    if config.gate == "image":
+        if labeler is None:
+            raise UserError("erase.gate = 'image' needs a labeller a program can call")
+        return ImageEraser(
+            original,
+            labeler,
+            fit.targets[-1],
+            path=config.path,
+            margin=fit.numbers[-1],
+            reach=config.reach,
+            coarse=config.coarse,
+            fine=config.fine,
+        )
+    parts = zip(fit.targets, fit.numbers, strict=True)
+    erasers = tuple(LinearEraser(target, number, config.gate) for target, number in parts)
+    return erasers[0] if len(erasers) == 1 else ChainEraser(erasers)
+
+
+@dataclass(frozen=True)
+class RoundStep:
+    """A step of one round; `state()` holds what resuming needs, the round's start included."""
+
+    round: int
+    step: Step
+    state: Callable[[], dict[str, Any]]
+
+
+def unlearn_in_rounds(
+    original: Generator,
+    fit: Refit,
+    erase: EraseConfig,
+    config: UnlearnConfig,
+    *,
+    labeler: Labeler | None,
+    residual: Callable[[Generator, int], LatentSet],
+    check: Callable[[Generator], Check] | None = None,
+    resume: dict[str, Any] | None = None,
+    seed: int = 0,
+) -> Iterator[RoundStep]:
+    """At most `config.rounds` times: unlearn, label g's pictures, stop at `config.goal` or refit.
+
+    Args:
+        residual: labels fresh pictures of g; called with g and the round that has ended.
+        resume: what `RoundStep.state()` returned.
+    """
+    student = original
+    first = 0
+    if resume is not None:
+        first, fit = resume["round"], _restored(fit, resume)
+        student = original.copy()
+        student.module.load_state_dict(resume["student"])
+    for number in range(first, config.rounds):
+        eraser = make_eraser(fit, erase, original, labeler)
+        start = {
+            "round": number,
+            "student": student.module.state_dict(),
+            "directions": torch.stack([target.direction for target in fit.targets]),
+            "numbers": list(fit.numbers),
+        }
+        loop = resume["loop"] if resume is not None and number == first else None
+        last: Step | None = None
+        for step in unlearn(
+            original,
+            eraser,
+            config,
+            student=student,
+            check=check,
+            resume=loop,
+            seed=derive(seed, "round", number),
+        ):
+            last = step
+            yield RoundStep(number, step, _stater(start, step))
+        if last is not None:
+            student = last.generator.copy()
+        elif loop is not None:  # the checkpoint was made at the round's end
+            student = original.copy()
+            student.module.load_state_dict(loop["average"])
+        if number + 1 == config.rounds:
+            return
+        left = residual(student, number)
+        if left.counts["yes"] <= config.goal * len(left):
+            return
+        fit = next_fit(fit, left, erase)
+
+
+def _stater(start: dict[str, Any], step: Step) -> Callable[[], dict[str, Any]]:
+    return lambda: {**start, "loop": step.state()}
+
+
+def _restored(fit: Refit, resume: dict[str, Any]) -> Refit:
+    targets = tuple(replace(fit.targets[0], direction=d) for d in resume["directions"].unbind())
+    return Refit(targets, tuple(resume["numbers"]))

@@ -1,0 +1,90 @@
+"""The whole path for one experiment: every stage in turn, resumable."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from unfeature.adapters.files import read_json
+from unfeature.config import Experiment, to_toml
+from unfeature.errors import UserError
+from unfeature.evaluate import Verdict
+from unfeature.folder import STAGES, RunFolder
+from unfeature.progress import Progress
+from unfeature.stages import (
+    evaluate_stage,
+    label_stage,
+    report_stage,
+    sample_stage,
+    target_stage,
+    unlearn_stage,
+)
+
+Stage = Callable[[RunFolder, Progress], Any]
+
+
+def run_experiment(
+    experiment: Experiment, path: Path, *, resume: bool = False, progress: Progress | None = None
+) -> RunFolder:
+    """Sample, label, fit, unlearn, evaluate and report, in `path`.
+
+    Args:
+        resume: go on with the run in `path`, from its last checkpoint; its settings must be equal.
+
+    Raises:
+        UserError: there is a run already, or the one to resume has other settings.
+    """
+    progress = progress or Progress(quiet=True)
+    if resume and RunFolder(path).settings.exists():
+        run = RunFolder.open(path)
+        _require_equal(run, experiment)
+    else:
+        run = RunFolder.create(path, experiment)
+    stages: dict[str, Stage] = {
+        "sample": sample_stage,
+        "label": label_stage,
+        "target": target_stage,
+        "unlearn": lambda run, progress: unlearn_stage(run, progress, resume=resume),
+        "evaluate": evaluate_stage,
+        "report": report_stage,
+    }
+    assert tuple(stages) == STAGES
+    for name, stage in stages.items():
+        if not run.done(name):
+            stage(run, progress)
+    return run
+
+
+def _require_equal(run: RunFolder, experiment: Experiment) -> None:
+    before, now = run.settings.read_text(), to_toml(experiment)
+    if before != now:
+        changed = sorted(set(now.splitlines()) ^ set(before.splitlines()))
+        raise UserError(
+            f"the run in '{run.path}' has other settings ({changed[0].strip()}); "
+            "resume with equal settings, or choose another folder with -o"
+        )
+
+
+def summary(run: RunFolder) -> dict[str, Any]:
+    """What `run --json` prints: the verdict's main figures."""
+    experiment = run.experiment()
+    found = Verdict.from_dict(read_json(run.verdict))
+    quality = found.quality.get("unlearned")
+    return {
+        "run": str(run.path),
+        "feature": experiment.feature,
+        "judge": found.judge,
+        "target_ratio": {
+            "original": asdict(found.original),
+            "erased": asdict(found.erased),
+            "unlearned": asdict(found.unlearned),
+        },
+        "negatives_l1": found.negatives_l1,
+        "negatives_msssim": found.negatives_msssim,
+        "fid": quality.fid if quality else None,
+        "features": found.features or None,
+        "quality": {name: asdict(value) for name, value in found.quality.items()},
+        "seconds": round(sum(run.seconds().values()), 1),
+        "stages": run.seconds(),
+        "report": str(run.report),
+    }

@@ -1,0 +1,82 @@
+"""Training a GAN: the non-saturating loss of Goodfellow et al. (NeurIPS 2014, arXiv 1406.2661)
+with R1 regularisation (Mescheder et al., ICML 2018, arXiv 1801.04406), DCGAN's Adam settings, and
+an average of the generator's weights."""
+
+import copy
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from unfeature.averaging import update_average
+from unfeature.training.loop import TrainConfig, scheduled
+
+R1_EVERY, R1_WEIGHT = 8, 1.0
+
+
+class GANSession:
+    """A generator and a discriminator, updated in turn."""
+
+    def __init__(self, generator: nn.Module, discriminator: nn.Module, config: TrainConfig):
+        self.generator, self.discriminator, self.config = generator, discriminator, config
+        self.latent_shape: tuple[int, ...] = tuple(generator.latent_shape)  # type: ignore[arg-type]
+        self.average = copy.deepcopy(generator).requires_grad_(False)
+        betas = (0.5, 0.99)
+        lr = config.learning_rate
+        self.generator_optimizer = torch.optim.Adam(generator.parameters(), lr, betas, fused=True)
+        self.discriminator_optimizer = torch.optim.Adam(
+            discriminator.parameters(), 2 * lr, betas, fused=True
+        )
+        self.steps = 0
+
+    @property
+    def model(self) -> nn.Module:
+        return self.average
+
+    def step(
+        self, images: Tensor, labels: Tensor, rng: torch.Generator, progress: float
+    ) -> dict[str, float]:
+        scheduled(self.generator_optimizer, self.config.learning_rate, progress)
+        scheduled(self.discriminator_optimizer, 2 * self.config.learning_rate, progress)
+        self.generator.train()
+        penalised = self.steps % R1_EVERY == 0
+        real = images.requires_grad_(penalised)
+        fake = self.generator(self._latents(len(images), rng))
+
+        real_logits = self.discriminator(real)
+        fake_logits = self.discriminator(fake.detach())
+        loss_d = F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
+        penalty = torch.zeros(())
+        if penalised:
+            (slope,) = torch.autograd.grad(real_logits.sum(), real, create_graph=True)
+            penalty = slope.square().sum(dim=(1, 2, 3)).mean()
+        self.discriminator_optimizer.zero_grad()
+        (loss_d + penalty * (R1_WEIGHT * R1_EVERY / 2)).backward()
+        self.discriminator_optimizer.step()
+
+        loss_g = F.softplus(-self.discriminator(fake)).mean()
+        self.generator_optimizer.zero_grad()
+        loss_g.backward()
+        self.generator_optimizer.step()
+        update_average(self.average, self.generator, decay=self.config.average, step=self.steps)
+        self.steps += 1
+        return {"discriminator": loss_d.item(), "generator": loss_g.item()}
+
+    def _latents(self, n: int, rng: torch.Generator) -> Tensor:
+        return torch.randn(n, *self.latent_shape, generator=rng)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "steps": self.steps,
+            "generator": self.generator.state_dict(),
+            "discriminator": self.discriminator.state_dict(),
+            "average": self.average.state_dict(),
+            "generator_optimizer": self.generator_optimizer.state_dict(),
+            "discriminator_optimizer": self.discriminator_optimizer.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.steps = state["steps"]
+        for name in set(state) - {"steps"}:
+            getattr(self, name).load_state_dict(state[name])

@@ -1,0 +1,91 @@
+"""One training loop for everything that learns from a data set."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from unfeature.datasets import ImageSet
+from unfeature.errors import UserError
+from unfeature.seeds import rng
+
+
+class TrainConfig(BaseModel):
+    """How a model is trained from data."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    epochs: int = Field(20, ge=1)
+    """Passes over the data."""
+    batch_size: int = Field(128, ge=2)
+    """Images an update."""
+    learning_rate: float = Field(2e-4, gt=0)
+    """Adam's step size at the start."""
+    average: float = Field(0.999, ge=0, lt=1)
+    """Decay of the weights' moving average; the average is what is saved. 0 turns it off."""
+    beta: float = Field(1.0, ge=0)
+    """Weight of a VAE's KL term."""
+    seed: int = Field(0, ge=0)
+    """Everything random follows from it."""
+
+
+class Session(Protocol):
+    """A model in training: what one step does, and what a checkpoint must hold."""
+
+    @property
+    def model(self) -> nn.Module:
+        """What is saved when training ends."""
+
+    def step(
+        self, images: Tensor, labels: Tensor, rng: torch.Generator, progress: float
+    ) -> dict[str, float]:
+        """One update; `progress` runs from 0 to 1 over the whole training."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one pass over the data came to: mean losses, and how many epochs are done."""
+
+    done: int
+    losses: dict[str, float]
+
+
+def fit(
+    session: Session, data: ImageSet, config: TrainConfig, *, start: int = 0
+) -> Iterator[Epoch]:
+    """Train from epoch `start` on, yielding after each pass over the data.
+
+    The order of the images and all noise of epoch e follow from (seed, e), so a session restored
+    after e epochs goes on as if it had never stopped.
+    """
+    if len(data) < config.batch_size:
+        raise UserError(
+            f"{len(data)} images are fewer than one batch of {config.batch_size}; "
+            "give more data or a smaller --batch-size"
+        )
+    batches = len(data) // config.batch_size
+    for epoch in range(start, config.epochs):
+        random = rng(config.seed, "epoch", epoch)
+        order = torch.randperm(len(data), generator=random)
+        totals: dict[str, float] = {}
+        for i in range(batches):
+            picked = order[i * config.batch_size : (i + 1) * config.batch_size]
+            progress = (epoch + i / batches) / config.epochs
+            losses = session.step(data.images[picked], data.labels[picked], random, progress)
+            for name, value in losses.items():
+                totals[name] = totals.get(name, 0.0) + value / batches
+        yield Epoch(epoch + 1, totals)
+
+
+def scheduled(optimizer: torch.optim.Optimizer, base: float, progress: float) -> None:
+    """Constant for the first half of training, then linear down to a twentieth."""
+    factor = 1.0 if progress < 0.5 else 1.0 - 0.95 * (progress - 0.5) * 2
+    for group in optimizer.param_groups:
+        group["lr"] = base * factor
