@@ -4,7 +4,7 @@ import difflib
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, get_args
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -47,7 +47,7 @@ class GeneratorConfig(Settings):
     """With `factory`: what the module's output spans; [0, 1] behind a sigmoid."""
 
     @model_validator(mode="after")
-    def _one_way(self) -> Self:
+    def _one_way(self) -> "GeneratorConfig":
         if bool(self.source) == bool(self.factory):
             raise ValueError("give either 'source' or 'factory'")
         if self.factory and not (self.weights and self.latent_shape and self.image_shape):
@@ -75,7 +75,7 @@ class LabelerConfig(Settings):
     """For "classifier": the class, by name or index."""
 
     @model_validator(mode="after")
-    def _complete(self) -> Self:
+    def _complete(self) -> "LabelerConfig":
         if self.by == "function":
             if not self.function:
                 raise ValueError("by = 'function' needs 'function', e.g. 'my_module:my_function'")
@@ -200,7 +200,7 @@ class Experiment(Settings):
     evaluate: EvaluateConfig = EvaluateConfig()
 
     @model_validator(mode="after")
-    def _known_attributes(self) -> Self:
+    def _known_attributes(self) -> "Experiment":
         for name in self.target.protect:
             if name not in self.attributes:
                 raise ValueError(

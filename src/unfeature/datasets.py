@@ -7,11 +7,12 @@ import gzip
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -31,7 +32,7 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.images)
 
-    def where(self, keep: Tensor) -> Self:
+    def where(self, keep: Tensor) -> "ImageSet":
         """The images for which the boolean `keep` holds."""
         return type(self)(self.images[keep], self.labels[keep], self.classes)
 
@@ -65,7 +66,7 @@ def load_images(path: str | Path, *, split: str = "train", size: int | None = No
     return _folder(path / split if (path / split).is_dir() else path, size)
 
 
-def read_idx(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def read_idx(path: Path) -> NDArray[np.uint8]:
     """An IDX file of unsigned bytes, gzipped or not (format: yann.lecun.com/exdb/mnist)."""
     try:
         raw = path.read_bytes()
@@ -89,7 +90,7 @@ def _npz(path: Path, split: str) -> ImageSet:
         raise UserError(f"'{path}' cannot be read as an image archive: {error}") from error
 
 
-def _grey(pixels: np.ndarray[Any, Any], labels: np.ndarray[Any, Any], where: str) -> ImageSet:
+def _grey(pixels: NDArray[Any], labels: NDArray[Any], where: str) -> ImageSet:
     if len(pixels) != len(labels) or pixels.dtype != np.uint8 or pixels.ndim != 3:
         raise UserError(
             f"'{where}': expected n×h×w bytes and n labels, found {pixels.shape} and {labels.shape}"

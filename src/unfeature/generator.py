@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -108,23 +108,23 @@ class Generator:
             raise UserError("n is 0; ask for at least one latent")
         return torch.cat([self.sample_latents(1, rng(int(seed), "latent")) for seed in seeds])
 
-    def copy(self) -> Self:
+    def copy(self) -> "Generator":
         """An independent generator with equal weights."""
         twin = copy.copy(self)
         twin.module = copy.deepcopy(self.module)
         return twin
 
-    def to(self, device: torch.device | str) -> Self:
+    def to(self, device: torch.device | str) -> "Generator":
         """The same generator, its weights moved to `device`."""
         self.module.to(device)
         return self
 
-    def requires_grad(self, wanted: bool) -> Self:
+    def requires_grad(self, wanted: bool) -> "Generator":
         """The same generator, its weights trainable or frozen."""
         self.module.requires_grad_(wanted)
         return self
 
-    def with_about(self, **notes: Any) -> Self:
+    def with_about(self, **notes: Any) -> "Generator":
         """The same weights with notes added to the spec."""
         twin = copy.copy(self)
         twin.spec = replace(self.spec, about={**self.spec.about, **notes})

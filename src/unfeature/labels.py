@@ -2,7 +2,6 @@
 
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Self
 
 import torch
 from jaxtyping import Float, Int, Int8
@@ -66,7 +65,7 @@ class LatentSet:
         answers = (("yes", YES), ("no", NO), ("unsure", UNSURE))
         return {name: int((self.labels == value).sum()) for name, value in answers}
 
-    def require_both(self, least: int = 8) -> Self:
+    def require_both(self, least: int = 8) -> "LatentSet":
         """The set itself, when it has at least `least` answers of each kind.
 
         Raises:
@@ -82,7 +81,7 @@ class LatentSet:
                 )
         return self
 
-    def require_generator(self, generator: Generator) -> Self:
+    def require_generator(self, generator: Generator) -> "LatentSet":
         """The set itself, when `generator` is the one that drew its pictures.
 
         Raises:
@@ -96,7 +95,7 @@ class LatentSet:
             )
         return self
 
-    def where(self, keep: Tensor) -> Self:
+    def where(self, keep: Tensor) -> "LatentSet":
         """The rows that a boolean mask or an index tensor picks."""
         return replace(
             self,
@@ -106,11 +105,11 @@ class LatentSet:
             seeds=self.seeds[keep],
         )
 
-    def sure(self) -> Self:
+    def sure(self) -> "LatentSet":
         """Without the rows that nobody could tell."""
         return self.where(self.labels != UNSURE)
 
-    def split(self, share: float, rng: torch.Generator) -> tuple[Self, Self]:
+    def split(self, share: float, rng: torch.Generator) -> tuple["LatentSet", "LatentSet"]:
         """Two disjoint parts, the first with `share` of the rows of each answer."""
         first: list[Tensor] = []
         second: list[Tensor] = []
@@ -156,7 +155,7 @@ class LatentSet:
         write_json(Path(f"{path}.json"), {**notes, **self.counts})
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
+    def load(cls, path: str | Path) -> "LatentSet":
         """What `save` wrote.
 
         Raises:

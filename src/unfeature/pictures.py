@@ -1,16 +1,15 @@
 """From image tensors to bytes, grids and PNG."""
 
 import io
-from typing import Any
-
 import numpy as np
 import torch
 from jaxtyping import Float
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 
-def to_bytes(images: Float[Tensor, "n c h w"]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def to_bytes(images: Float[Tensor, "n c h w"]) -> NDArray[np.uint8]:
     """Images in [−1, 1] → bytes of shape (n, h, w, c), for viewing only; values outside are cut."""
     scaled = ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
     return scaled.permute(0, 2, 3, 1).cpu().numpy()

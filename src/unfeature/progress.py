@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
@@ -16,9 +16,9 @@ class Progress:
 
     quiet: bool = False
 
-    def bar(self, title: str, total: int, *, initial: int = 0) -> "tqdm[None]":
+    def bar(self, title: str, total: int, *, initial: int = 0) -> "tqdm[Any]":
         """A bar to be updated by hand and closed."""
-        shown: tqdm[None] = tqdm(
+        shown: tqdm[Any] = tqdm(
             total=total,
             initial=initial,
             desc=title,

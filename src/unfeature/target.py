@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -49,7 +49,7 @@ class TargetVector:
         method: Method = "mean",
         protect: Mapping[str, LatentSet] | None = None,
         regularization: float = 1.0,
-    ) -> Self:
+    ) -> "TargetVector":
         """Find the direction that tells D⁺ from D⁻.
 
         Args:
@@ -82,7 +82,7 @@ class TargetVector:
         write_json(Path(f"{path}.json"), notes)
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
+    def load(cls, path: str | Path) -> "TargetVector":
         """What `save` wrote."""
         notes = read_json(Path(f"{path}.json"))
         tensors = load_tensors(Path(f"{path}.safetensors"))
@@ -97,7 +97,7 @@ class TargetVector:
         except KeyError as error:
             raise UserError(f"the target in '{path}' lacks {error}; fit it again") from error
 
-    def flipped(self) -> Self:
+    def flipped(self) -> "TargetVector":
         """The opposite direction."""
         return replace(self, direction=-self.direction)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -51,7 +51,7 @@ class FunctionLabeler:
         share: float | None = None,
         threshold: float | None = None,
         side: Side = "above",
-    ) -> Self:
+    ) -> "FunctionLabeler":
         """A labeller whose scale is the function's spread over `images`, and whose threshold is
         given, or lies where `share` of `images` have the feature.
 

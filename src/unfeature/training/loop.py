@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -32,6 +32,7 @@ class TrainConfig(BaseModel):
     """Everything random follows from it."""
 
 
+@runtime_checkable
 class Session(Protocol):
     """A model in training: what one step does, and what a checkpoint must hold."""
 

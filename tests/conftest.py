@@ -1,0 +1,81 @@
+"""A toy generator in a user's own file, as the tests' stand-in for a real one."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from unfeature.generator import Generator, GeneratorSpec, draw
+from unfeature.labelers import FunctionLabeler
+from unfeature.labels import LatentSet, label
+
+TOY = '''
+import torch
+from torch import nn
+
+
+def build():
+    return nn.Sequential(nn.Linear(8, 64), nn.ReLU(), nn.Linear(64, 256), nn.Tanh())
+
+
+def corner(images):
+    """Brightness of the upper left quarter."""
+    return images[:, 0, :8, :8].mean(dim=(1, 2))
+
+
+def lower(images):
+    return images[:, 0, 8:].mean(dim=(1, 2))
+
+
+def classifier():
+    torch.manual_seed(5)
+    return nn.Sequential(nn.Flatten(), nn.Linear(256, 3))
+'''
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def toy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `toymodel.py` and its weights, on the path."""
+    folder = tmp_path_factory.mktemp("toy")
+    (folder / "toymodel.py").write_text(TOY)
+    sys.path.insert(0, str(folder))
+    import toymodel
+
+    random = torch.Generator().manual_seed(3)
+    module = toymodel.build()
+    for parameter in module.parameters():
+        scale = 0.5 if parameter.ndim == 2 else 0.1
+        parameter.data = torch.randn(parameter.shape, generator=random) * scale
+    torch.save(module.state_dict(), folder / "toy.pth")
+    return folder
+
+
+@pytest.fixture
+def toy(toy_folder: Path) -> Generator:
+    import toymodel
+
+    module = toymodel.build()
+    module.load_state_dict(torch.load(toy_folder / "toy.pth", weights_only=True))
+    return Generator(module, GeneratorSpec("toymodel:build", {}, (8,), (1, 16, 16)))
+
+
+@pytest.fixture
+def corner(toy: Generator) -> FunctionLabeler:
+    import toymodel
+
+    images = draw(toy, toy.sample_latents(2000, torch.Generator().manual_seed(1)))
+    return FunctionLabeler.calibrated(toymodel.corner, "toymodel:corner", images, share=0.25)
+
+
+@pytest.fixture
+def labels(toy: Generator, corner: FunctionLabeler) -> LatentSet:
+    return label(toy, 1000, by=corner, feature="bright corner")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    if not SHARED.is_dir():
+        pytest.skip(f"the shared data folder {SHARED} is not there")
+    return SHARED
