@@ -149,7 +149,7 @@ class UnlearnConfig(Settings):
     """Decay of the weights' moving average, which is what is evaluated and saved."""
     pool: int = Field(16, ge=1)
     """Chunks of `batch_size` lessons kept; with `reuse` = 1 and `pool` = 1 each is used once."""
-    reuse: int = Field(4, ge=1)
+    reuse: int = Field(8, ge=1)
     """Updates for each fresh chunk of lessons."""
     check_every: int = Field(100, ge=1)
     """Updates between two looks at held-out latents."""

@@ -106,6 +106,7 @@ class ImageEraser(Eraser):
     target: TargetVector
     path: SearchPath = "line"
     margin: float = 0.5
+    opens: float = 0.0
     reach: float = 6.0
     coarse: int = 8
     fine: int = 2
@@ -119,7 +120,7 @@ class ImageEraser(Eraser):
     @torch.inference_mode()
     def erase(self, latents: Float[Tensor, "n *latent"]) -> Erasure:
         images = self.original(latents)
-        edited = self.labeler.score(images) > 0
+        edited = self.labeler.score(images) > self.opens
         rows = edited.nonzero().squeeze(1)
         if len(rows) == 0:
             return Erasure(latents, edited, images)

@@ -70,13 +70,13 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, experiment: Experiment) -> "RunFolder":
-        """A new run.
+        """A new run; one that never finished a stage makes room for it.
 
         Raises:
-            UserError: there is one already, or the folder cannot be written.
+            UserError: there is one with results already, or the folder cannot be written.
         """
         run = cls(path)
-        if run.settings.exists():
+        if run.diary.exists() and run.seconds():
             raise UserError(
                 f"'{path}' already holds a run; go on with --resume, or choose another with -o"
             )

@@ -57,7 +57,7 @@ class GeneratorSpec:
 
 
 class Generator:
-    """A pre-trained generator in evaluation mode.
+    """A pre-trained generator in evaluation mode, its weights frozen unless `requires_grad` says so.
 
     The module always runs in evaluation mode, also while it is unlearned: its batch statistics
     are part of what was learnt, and an image must not depend on its neighbours in a batch.
@@ -68,7 +68,7 @@ class Generator:
     """
 
     def __init__(self, module: nn.Module, spec: GeneratorSpec):
-        self.module = module.eval()
+        self.module = module.eval().requires_grad_(False)
         self.spec = spec
         self._probe()
 

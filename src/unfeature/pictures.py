@@ -1,6 +1,7 @@
 """From image tensors to bytes, grids and PNG."""
 
 import io
+
 import numpy as np
 import torch
 from jaxtyping import Float

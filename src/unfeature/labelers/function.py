@@ -80,7 +80,13 @@ def measured(fn: Measure, images: Tensor, reference: str) -> Float[Tensor, " n"]
     Raises:
         UserError: not one finite number an image.
     """
-    values = fn(images)
+    try:
+        values = fn(images)
+    except (TypeError, RuntimeError, IndexError) as error:
+        raise UserError(
+            f"'{reference}' cannot be called on images of {list(images.shape)}: "
+            f"{str(error).splitlines()[0]}"
+        ) from error
     if not isinstance(values, Tensor) or values.shape != (len(images),):
         shape = list(values.shape) if isinstance(values, Tensor) else type(values).__name__
         raise UserError(

@@ -1,0 +1,342 @@
+"""The command line, driven as a user would, mistakes included."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from unfeature.cli import main
+
+TOML = """
+feature = "bright corner"
+[generator]
+factory = "toymodel:build"
+weights = "{folder}/toy.pth"
+latent_shape = [8]
+image_shape = [1, 16, 16]
+[label]
+by = "function"
+function = "toymodel:corner"
+share = 0.25
+n = 400
+[attributes.lower]
+by = "function"
+function = "toymodel:lower"
+share = 0.5
+[erase]
+path = "descent"
+margin = 1.5
+[unlearn]
+steps = 60
+batch_size = 32
+learning_rate = 1e-2
+check_every = 20
+check_n = 200
+[evaluate]
+n = 400
+features = "toymodel:classifier"
+grid = 4
+"""
+
+
+@pytest.fixture
+def toml(toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "experiment.toml"
+    path.write_text(TOML.format(folder=toy_folder))
+    return path
+
+
+def ok(*arguments: Any) -> None:
+    assert main([str(a) for a in arguments]) == 0
+
+
+def fails(capsys: pytest.CaptureFixture[str], *arguments: Any) -> str:
+    """Run, expect failure, and return the one or two lines it says."""
+    capsys.readouterr()
+    assert main([*[str(a) for a in arguments], "--quiet"]) == 1
+    said = capsys.readouterr().err.strip()
+    assert said.startswith("error: ")
+    assert len(said.splitlines()) <= 2
+    assert "Traceback" not in said
+    return said
+
+
+def test_run_json_is_one_object_with_the_promised_keys(
+    toml: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ok("run", toml, "-o", "out", "--json")
+    captured = capsys.readouterr()
+    found = json.loads(captured.out)
+    assert found["run"] == "out"
+    assert found["feature"] == "bright corner"
+    for name in ("original", "erased", "unlearned"):
+        ratio = found["target_ratio"][name]
+        assert 0 <= ratio["low"] <= ratio["value"] <= ratio["high"] <= 1
+        assert ratio["n"] == 400
+    ratios = {name: ratio["value"] for name, ratio in found["target_ratio"].items()}
+    assert ratios["original"] > 0.15
+    assert ratios["unlearned"] < ratios["original"] / 3
+    assert ratios["erased"] < ratios["original"] / 10
+    assert 0 < found["negatives_l1"] < 0.2
+    assert found["fid"] > 0
+    assert found["seconds"] > 0
+    assert "it/s" in captured.err or "s/it" in captured.err
+    page = Path("out/report.html").read_text()
+    assert page.count("data:image/png;base64,") >= 4
+    assert "http" not in page.replace("http://www.w3.org", "").replace(
+        "https://matplotlib", ""
+    ).replace("http://purl.org", "").replace("http://creativecommons", "")
+    assert "unfeature run" in page
+
+
+def test_stages_one_by_one_equal_the_whole_path(
+    toml: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ok("run", toml, "-o", "whole", "--quiet")
+    ok("sample", toml, "-o", "parts", "--quiet")
+    for stage in ("label", "target", "unlearn", "evaluate", "report"):
+        ok(stage, "parts", "--quiet")
+    whole = load_file("whole/unlearned/model.safetensors")
+    parts = load_file("parts/unlearned/model.safetensors")
+    assert all(torch.equal(whole[key], parts[key]) for key in whole)
+    assert json.loads(Path("whole/verdict.json").read_text()) == json.loads(
+        Path("parts/verdict.json").read_text()
+    )
+    capsys.readouterr()
+    ok("target", "parts", "--quiet")
+    said = capsys.readouterr().out
+    for word in ("held-out AUC", "bootstrap cosine", "more labels", "calibrated", "lower"):
+        assert word in said
+
+
+def test_resume_of_a_stopped_run_equals_the_whole_one(
+    toml: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from unfeature import stages
+
+    settings = ["--set", "unlearn.rounds=2", "--set", "unlearn.goal=0", "--quiet"]
+    ok("run", toml, "-o", "whole", *settings)
+    real, left = stages.save_checkpoint, [4]
+
+    def stop_at_the_fourth(path: Path, state: dict[str, Any]) -> None:
+        real(path, state)
+        left[0] -= 1
+        if left[0] == 0:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(stages, "save_checkpoint", stop_at_the_fourth)
+    assert main(["run", str(toml), "-o", "stopped", *settings]) == 130
+    monkeypatch.setattr(stages, "save_checkpoint", real)
+    ok("run", toml, "-o", "stopped", "--resume", *settings)
+    whole = load_file("whole/unlearned/model.safetensors")
+    stopped = load_file("stopped/unlearned/model.safetensors")
+    assert all(torch.equal(whole[key], stopped[key]) for key in whole)
+    lines = [Path(run, "history.jsonl").read_text() for run in ("whole", "stopped")]
+    assert lines[0] == lines[1]
+
+
+def test_paper_gate_by_a_switch(toml: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ok("run", toml, "-o", "paper", "--set", "erase.gate=paper", "--json", "--quiet")
+    found = json.loads(capsys.readouterr().out)
+    assert found["target_ratio"]["unlearned"]["value"] < found["target_ratio"]["original"]["value"]
+    assert "paper gate" in Path("paper/report.html").read_text()
+
+
+def test_zero_steps_leave_everything_as_it_was(
+    toml: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ok("run", toml, "-o", "none", "--set", "unlearn.steps=0", "--json", "--quiet")
+    found = json.loads(capsys.readouterr().out)
+    assert found["target_ratio"]["unlearned"] == found["target_ratio"]["original"]
+    assert found["negatives_l1"] == 0
+
+
+def test_a_person_labels_on_sheets(toml: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ok("sample", toml, "-o", "out", "--quiet")
+    assert "answers.txt" in fails(capsys, "label", "out", "--by", "sheet")
+    assert len(list(Path("out/sheets").glob("page-*.png"))) == 4
+    ok("sample", toml, "-o", "ref", "--quiet")
+    ok("label", "ref", "--quiet")
+    truth = load_file("ref/labels.safetensors")["labels"]
+    yes = " ".join(str(i) for i in (truth == 1).nonzero().squeeze(1).tolist())
+    Path("mine.txt").write_text(f"by: Ada\npages: 1-3\nyes: {yes}\n")
+    ok("label", "out", "--by", "sheet", "--answers", "mine.txt", "--quiet")
+    found = load_file("out/labels.safetensors")
+    assert torch.equal(found["labels"], truth[:300])
+    notes = json.loads(Path("out/panel/panel.json").read_text())
+    assert notes["gate"]["kind"] == notes["judge"]["kind"] == "distilled"
+    assert len(notes["notes"]) == 2  # the held-out accuracy of each
+    assert "Ada" in json.loads(Path("out/labels.json").read_text())["labeled_by"]
+    ok("target", "out", "--quiet")
+    ok("unlearn", "out", "--set", "unlearn.steps=20", "--set", "erase.path=line", "--quiet")
+    ok("evaluate", "out", "--quiet")
+    ok("report", "out", "--quiet")
+
+
+def test_dry_run_prints_the_resolved_settings(
+    toml: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ok("run", toml, "--dry-run", "--set", "unlearn.steps=7")
+    said = capsys.readouterr().out
+    assert "steps = 7" in said
+    assert "alpha = 1.0" in said
+    assert not Path("runs").exists()
+    Path("again.toml").write_text(said)
+    ok("run", "again.toml", "--dry-run")
+    assert capsys.readouterr().out == said
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "",
+        "demo",
+        "run",
+        "sample",
+        "label",
+        "target",
+        "unlearn",
+        "evaluate",
+        "report",
+        "train",
+        "train judge",
+    ],
+)
+def test_help_leads_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main([*command.split(), "--help"])
+    assert capsys.readouterr().out.startswith("example: unfeature ")
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("unlearn.stepz=5", "unknown key 'unlearn.stepz' (did you mean 'steps'?)"),
+        ("lable.n=5", "unknown key 'lable' (did you mean 'label'?)"),
+        ("unlearn.steps=-1", "'unlearn.steps' is -1: input should be greater than or equal to 0"),
+        ("unlearn.learning_rate=0", "'unlearn.learning_rate' is 0"),
+        ("unlearn.steps=many", "'unlearn.steps' is 'many'"),
+        ("label.n=0", "'label.n' is 0: input should be greater than or equal to 1"),
+        ("label.share=1.5", "'label.share' is 1.5"),
+        ("label.threshold=0.2", "exactly one of 'threshold' and 'share'"),
+        ("erase.gate=papre", "'erase.gate' is 'papre'"),
+        ("target.protect=['lowr']", "did you mean 'lower'?"),
+        ("generator.source=digits-gan", "either 'source' or 'factory'"),
+        ("generator.factory=toymodel:built", "did you mean 'build'?"),
+        ("generator.factory=nomodel:build", "cannot import 'nomodel'"),
+        ("generator.factory=toymodel", "write it as 'package.module:name'"),
+        ("generator.weights=gone.pth", "no weights file 'gone.pth'"),
+        ("generator.output_range=[1,0]", "generator.output_range is [1.0, 0.0]"),
+        ("generator.latent_shape=[9]", "generator.latent_shape"),
+        ("generator.image_shape=[1,16,15]", "not generator.image_shape [1, 16, 15]"),
+        ("label.function=toymodel:build", "'toymodel:build' cannot be called on images"),
+        ("label.share=0.001", "of 400 labelled pictures show 'bright corner'"),
+        ("generator.take=['9.']", "no key in"),
+        ("generator.strip=0.", "does not fit the model: missing: 0.weight"),
+        ("nonsense", "write it as section.key=value"),
+    ],
+)  # fmt: skip
+def test_bad_settings(
+    setting: str, said: str, toml: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said in fails(capsys, "run", toml, "-o", "out", "--set", setting)
+
+
+def test_bad_files(toml: Path, toy_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "no settings file 'gone.toml'" in fails(capsys, "run", "gone.toml")
+    Path("broken.toml").write_text("feature = ")
+    assert "not readable TOML" in fails(capsys, "run", "broken.toml")
+    assert "holds no run" in fails(capsys, "label", "nowhere")
+    state = torch.load(toy_folder / "toy.pth", weights_only=True)
+
+    def with_weights(name: str) -> str:
+        return fails(capsys, "run", toml, "-o", f"run-{name}", "--set", f"generator.weights={name}")
+
+    torch.save({k: v for k, v in state.items() if k != "2.bias"}, "missing.pth")
+    assert "missing: 2.bias" in with_weights("missing.pth")
+    torch.save({**state, "extra": torch.zeros(1)}, "extra.pth")
+    assert "unexpected: extra" in with_weights("extra.pth")
+    torch.save({**state, "2.bias": torch.zeros(7)}, "shape.pth")
+    assert "2.bias is [7], not [256]" in with_weights("shape.pth")
+    torch.save({**state, "2.bias": torch.full((256,), torch.nan)}, "nan.pth")
+    assert "'2.bias'" in with_weights("nan.pth")
+    torch.save({"model": torch.nn.Linear(2, 2)}, "code.pth")
+    assert "do not run code" in with_weights("code.pth")
+    torch.save({"state": state}, "nested.pth")
+    assert "generator.entry" in with_weights("nested.pth")
+    save_file(state, "whole.safetensors")
+    Path("cut.safetensors").write_bytes(Path("whole.safetensors").read_bytes()[:900])
+    assert "not a whole safetensors file" in with_weights("cut.safetensors")
+    Path("cut.pth").write_bytes((toy_folder / "toy.pth").read_bytes()[:900])
+    assert "cannot be read as a PyTorch file" in with_weights("cut.pth")
+
+
+def test_labels_of_another_generator_are_refused(
+    toml: Path, toy_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ok("sample", toml, "-o", "out", "--quiet")
+    ok("label", "out", "--quiet")
+    other = torch.load(toy_folder / "toy.pth", weights_only=True)
+    other["2.bias"] = other["2.bias"] + 0.01
+    torch.save(other, "other.pth")
+    said = fails(capsys, "target", "out", "--set", "generator.weights=other.pth")
+    assert "belong to another generator" in said
+
+
+def test_folders(toml: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ok("sample", toml, "-o", "out", "--quiet")
+    assert "already holds a run" in fails(capsys, "run", toml, "-o", "out")
+    assert "no label yet" in fails(capsys, "target", "out")
+    said = fails(capsys, "run", toml, "-o", "out", "--resume", "--set", "unlearn.steps=9")
+    assert "other settings" in said
+    Path("file").write_text("")
+    assert "cannot write in 'file/run'" in fails(capsys, "run", toml, "-o", "file/run")
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission(toml: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("locked").mkdir(mode=0o500)
+    assert "cannot write in 'locked/run'" in fails(capsys, "run", toml, "-o", "locked/run")
+
+
+def test_unknown_names_are_met_with_a_suggestion(
+    toml: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "did you mean 'digits'" in fails(capsys, "demo", "digit")
+    Path("zoo.toml").write_text(
+        'feature = "x"\n[generator]\nsource = "digit-gan"\n'
+        '[label]\nfunction = "toymodel:corner"\nshare = 0.5\n'
+    )
+    assert "did you mean 'digits-gan'" in fails(capsys, "run", "zoo.toml")
+    said = fails(capsys, "run", "zoo.toml", "-o", "z", "--set", "generator.source=digits-gan",
+                 "--set", "label.by=classifier", "--set", "label.classifier=digits-judge",
+                 "--set", "label.target=eleven")  # fmt: skip
+    assert "has no class 'eleven'" in said
+
+
+def test_debug_shows_the_traceback(toml: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "gone.toml", "--debug"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_demo_as_a_process(tmp_path: Path) -> None:
+    """The installed command, shortened; from the shell, in an empty folder."""
+    command = [sys.executable, "-m", "unfeature.cli", "demo", "--json", "--quiet"]
+    short = ["unlearn.steps=40", "evaluate.n=400", "label.n=600", "unlearn.check_n=200"]
+    changes = [word for setting in short for word in ("--set", setting)]
+    done = subprocess.run(
+        command + changes, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    ratios = found["target_ratio"]
+    assert ratios["original"]["value"] == pytest.approx(0.25, abs=0.08)
+    assert ratios["unlearned"]["value"] < 0.6 * ratios["original"]["value"]
+    assert (tmp_path / found["report"]).is_file()

@@ -1,0 +1,80 @@
+import gzip
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from unfeature.datasets import load_images, read_idx
+from unfeature.errors import UserError
+
+
+def idx(array: np.ndarray) -> bytes:
+    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
+
+
+@pytest.fixture
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(0)
+    return random.integers(0, 256, (20, 28, 28), np.uint8), np.arange(20, dtype=np.uint8) % 10
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_mnists_idx_files(
+    tmp_path: Path, digits: tuple[np.ndarray, np.ndarray], packed: bool
+) -> None:
+    for name, array in zip(
+        ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"), digits, strict=True
+    ):
+        body = idx(array)
+        path = tmp_path / (name + ".gz" if packed else name)
+        path.write_bytes(gzip.compress(body) if packed else body)
+    data = load_images(tmp_path)
+    assert data.images.shape == (20, 1, 28, 28)
+    assert (data.images.min(), data.images.max()) == (-1, 1)
+    restored = ((data.images[:, 0] + 1) * 127.5).round().byte().numpy()
+    assert (restored == digits[0]).all()
+    assert data.labels.tolist() == digits[1].tolist()
+    assert data.classes == tuple("0123456789")
+    assert len(data.where(data.labels == 3)) == 2
+
+
+def test_npz(tmp_path: Path, digits: tuple[np.ndarray, np.ndarray]) -> None:
+    x, y = digits
+    np.savez(tmp_path / "d.npz", x_train=x, y_train=y, x_test=x[:5], y_test=y[:5])
+    assert len(load_images(tmp_path / "d.npz")) == 20
+    assert len(load_images(tmp_path, split="test")) == 5
+
+
+def test_a_folder_a_class(tmp_path: Path) -> None:
+    for split, value in (("train", 255), ("test", 0)):
+        for name in ("cat", "dog"):
+            (tmp_path / split / name).mkdir(parents=True)
+            for i in range(3):
+                Image.new("RGB", (10, 10), (value, 0, 0)).save(tmp_path / split / name / f"{i}.png")
+    data = load_images(tmp_path, size=8)
+    assert data.images.shape == (6, 3, 8, 8)
+    assert data.classes == ("cat", "dog")
+    assert data.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    torch.testing.assert_close(data.images[0, :, 0, 0], torch.tensor([1.0, -1.0, -1.0]))
+    assert load_images(tmp_path, split="test").images[0, 0, 0, 0] == -1
+
+
+def test_what_cannot_be_read(tmp_path: Path, digits: tuple[np.ndarray, np.ndarray]) -> None:
+    with pytest.raises(UserError, match="no data at"):
+        load_images(tmp_path / "gone")
+    with pytest.raises(UserError, match="no data in"):
+        load_images(tmp_path)
+    (tmp_path / "cut").write_bytes(idx(digits[0])[:500])
+    with pytest.raises(UserError, match="copy it again"):
+        read_idx(tmp_path / "cut")
+    (tmp_path / "text").write_text("hello there")
+    with pytest.raises(UserError, match="not an IDX file"):
+        read_idx(tmp_path / "text")
+    (tmp_path / "mixed" / "a").mkdir(parents=True)
+    for size in (8, 9):
+        Image.new("L", (size, size)).save(tmp_path / "mixed" / "a" / f"{size}.png")
+    with pytest.raises(UserError, match="give --size"):
+        load_images(tmp_path / "mixed")

@@ -1,0 +1,67 @@
+"""The third-party generators in the shared folder, and the acceptance program of the design."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import unfeature as uf
+from unfeature.adapters.sources import load_source
+from unfeature.cli import main
+from unfeature.config import read_experiment
+from unfeature.evaluate import judged
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = sorted(path.relative_to(ROOT) for path in ROOT.glob("examples/*/*.toml"))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=str)
+def test_example_settings_and_generators(
+    path: Path, shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    experiment = read_experiment(path)
+    generator = load_source(experiment.generator)
+    images = uf.draw(generator, generator.latents_from_seeds([0, 1, 2, 3]))
+    assert images.shape == (4, *generator.image_shape)
+    assert images.abs().max() <= 1
+    assert images.flatten(1).std(dim=0).mean() > 0.1  # four different pictures
+    paper = read_experiment(path, ["erase.gate=paper"])
+    assert paper.erase.gate == "paper"
+
+
+def test_a_third_partys_generator_end_to_end(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    short = ["unlearn.steps=150", "label.n=600", "evaluate.n=800", "unlearn.check_n=200"]
+    changes = [word for setting in short for word in ("--set", setting)]
+    example = "examples/mnist_vae/experiment.toml"
+    assert main(["run", example, "-o", str(tmp_path / "run"), "--quiet", *changes]) == 0
+    before = load_source(read_experiment(ROOT / example).generator)
+    after = uf.Generator.load(tmp_path / "run" / "unlearned")
+    by = uf.labelers.FunctionLabeler(
+        __import__("unfeature.features.digits", fromlist=["thickness"]).thickness, "t", 3.15
+    )
+    z = before.sample_latents(800, torch.Generator().manual_seed(0))
+    ratios = [(judged(by, uf.draw(g, z)) > 0).float().mean().item() for g in (before, after)]
+    assert ratios[1] < 0.4 * ratios[0]
+
+
+def test_the_designs_program() -> None:
+    """The public names, as a reader of the README would use them."""
+    from unfeature.features.digits import thickness
+
+    original = uf.load("digits-vae")
+    images = uf.draw(original, original.latents_from_seeds(list(range(400))))
+    by = uf.labelers.FunctionLabeler.calibrated(thickness, "thickness", images, share=0.25)
+    labels = uf.label(original, n=400, by=by)
+    target = uf.TargetVector.fit(labels)
+    eraser = uf.Eraser.fit(target, labels, gate="paper")
+    losses = []
+    for step in uf.unlearn(original, eraser, uf.UnlearnConfig(steps=12, batch_size=32)):
+        losses.append(step.loss)
+    assert losses[-1] < losses[0]
+    verdict = uf.evaluate(original, step.generator, judge=by, eraser=eraser, n=300)
+    assert verdict.unlearned.n == 300
+    assert set(uf.__all__) <= set(dir(uf))

@@ -1,0 +1,119 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import unfeature as uf
+from unfeature.errors import UserError
+from unfeature.generator import Generator, GeneratorSpec, draw
+from unfeature.models import ARCHITECTURES, build
+from unfeature.models.inception import InceptionV3
+
+
+def test_output_range_is_mapped_to_minus_one_one(toy: Generator) -> None:
+    z = toy.sample_latents(5, torch.Generator().manual_seed(0))
+    shifted = Generator(toy.module, replace(toy.spec, output_range=(-3.0, 1.0)))
+    torch.testing.assert_close(shifted(z), (toy(z) + 3) / 2 - 1)
+
+
+def test_latents_are_a_function_of_their_seed_alone(toy: Generator) -> None:
+    many = toy.latents_from_seeds([5, 6, 7, 8])
+    assert torch.equal(toy.latents_from_seeds([7]), many[2:3])
+    assert len(many.unique(dim=0)) == 4
+    before = torch.random.get_rng_state()
+    toy.latents_from_seeds([1])
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_a_copy_is_independent(toy: Generator) -> None:
+    twin = toy.copy()
+    assert twin.fingerprint == toy.fingerprint
+    next(twin.module.parameters()).data += 1
+    assert twin.fingerprint != toy.fingerprint
+
+
+@pytest.mark.parametrize("name", ["digits-gan", "digits-vae"])
+def test_saved_and_loaded_draws_the_same(name: str, tmp_path: Path) -> None:
+    original = uf.load(name)
+    original.save_pretrained(tmp_path / "copy")
+    again = Generator.load(tmp_path / "copy")
+    z = original.sample_latents(9, torch.Generator().manual_seed(0))
+    assert torch.equal(original(z), again(z))
+    assert again.spec == original.spec
+    assert original(z).shape == (9, 1, 28, 28)
+    assert original(z).abs().max() <= 1
+    torch.testing.assert_close(
+        draw(original, z, batch_size=2), draw(original, z), atol=1e-5, rtol=0
+    )
+
+
+def test_swapped_weights_are_noticed(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    uf.load("digits-vae").save_pretrained(tmp_path)
+    state = load_file(tmp_path / "model.safetensors")
+    state["project.bias"] += 1
+    save_file(state, tmp_path / "model.safetensors")
+    with pytest.raises(UserError, match="not those its config"):
+        Generator.load(tmp_path)
+
+
+def test_nothing_to_sample_is_refused(toy: Generator) -> None:
+    with pytest.raises(UserError, match="n is 0"):
+        toy.sample_latents(0, torch.Generator())
+    with pytest.raises(UserError, match="n is 0"):
+        toy.latents_from_seeds([])
+
+
+def test_infinite_weights_are_named(toy: Generator) -> None:
+    broken = toy.copy()
+    broken.module[0].bias.data[3] = torch.inf  # type: ignore[index, union-attr]
+    with pytest.raises(UserError, match=r"'0\.bias'"):
+        Generator(broken.module, toy.spec)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("output_range", (1.0, 1.0)),
+        ("latent_shape", ()),
+        ("image_shape", (1, 16, 0)),
+    ],
+)
+def test_a_spec_that_cannot_be_is_refused(toy: Generator, field: str, value: object) -> None:
+    with pytest.raises(UserError, match=f"generator.{field}"):
+        replace(toy.spec, **{field: value})
+
+
+def test_unknown_architecture_and_option() -> None:
+    with pytest.raises(UserError, match="did you mean 'dcgan'"):
+        build("dcgn", {})
+    with pytest.raises(UserError, match="depth"):
+        build("dcgan", {"depth": 3})
+    assert set(ARCHITECTURES) == {"dcgan", "conv-vae", "lenet", "linear"}
+
+
+def test_the_module_stays_in_evaluation_mode(toy: Generator) -> None:
+    module = nn.Sequential(nn.Linear(4, 16), nn.BatchNorm1d(16))
+    module.train()
+    generator = Generator(module, GeneratorSpec("x:y", {}, (4,), (1, 4, 4)))
+    z = generator.sample_latents(6, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(generator(z)[:2], generator(z[:2]))
+
+
+def test_inception_has_the_published_size() -> None:
+    """23,834,568 parameters with 1,000 classes; this variant has 1,008."""
+    with torch.device("meta"):
+        module = InceptionV3()
+    count = sum(p.numel() for p in module.parameters())
+    assert count == 23_834_568 + 8 * 2049
+    names = set(module.state_dict())
+    assert {"Conv2d_1a_3x3.conv.weight", "Mixed_7c.branch3x3dbl_3b.bn.running_var"} <= names
+
+
+def test_shipped_weights_are_small() -> None:
+    from unfeature.adapters.pretrained import ZOO
+
+    assert sum(p.stat().st_size for p in ZOO.glob("*/model.safetensors")) < 5_000_000

@@ -1,0 +1,171 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from unfeature.cli import main
+from unfeature.datasets import ImageSet
+from unfeature.training import JudgeSession, TrainConfig, fit
+from unfeature.training.originals import original_session
+
+SMALL = {"latent_dim": 4, "width": 8}
+
+
+@pytest.fixture
+def stripes() -> ImageSet:
+    """Two classes of 8×8 images: bright at the left, or at the right."""
+    random = torch.Generator().manual_seed(0)
+    labels = torch.arange(96) % 2
+    images = -torch.ones(96, 1, 8, 8)
+    images[labels == 0, :, :, :4] = 1
+    images[labels == 1, :, :, 4:] = 1
+    return ImageSet(
+        (images + 0.2 * torch.randn(images.shape, generator=random)).clamp(-1, 1),
+        labels,
+        ("l", "r"),
+    )
+
+
+@pytest.mark.parametrize("architecture", ["dcgan", "conv-vae"])
+def test_training_resumes_bit_for_bit(architecture: str, stripes: ImageSet) -> None:
+    config = TrainConfig(epochs=4, batch_size=16, learning_rate=1e-3, average=0.9)
+
+    def weights(stop: int) -> dict[str, torch.Tensor]:
+        session, _ = original_session(architecture, (1, 8, 8), config, **SMALL)
+        for epoch in fit(session, stripes, config):
+            if epoch.done == stop:
+                state = session.state_dict()
+                session, _ = original_session(architecture, (1, 8, 8), config, **SMALL)
+                session.load_state_dict(state)
+                for _ in fit(session, stripes, config, start=stop):
+                    continue
+                break
+        return session.model.state_dict()
+
+    whole, resumed = weights(4), weights(2)
+    assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+
+
+def test_a_vae_learns_its_data(stripes: ImageSet) -> None:
+    config = TrainConfig(epochs=60, batch_size=16, learning_rate=3e-3, average=0.9)
+    session, _ = original_session("conv-vae", (1, 8, 8), config, **SMALL)
+    losses = [sum(epoch.losses.values()) for epoch in fit(session, stripes, config)]
+    assert losses[-1] < 0.6 * losses[0]
+    drawn = session.model(torch.randn(200, 4, generator=torch.Generator().manual_seed(1)))
+    sides = drawn[..., :4].mean(dim=(1, 2, 3)) - drawn[..., 4:].mean(dim=(1, 2, 3))
+    assert (sides.abs() > 1).float().mean() > 0.7
+    assert 0.2 < (sides > 0).float().mean() < 0.8
+
+
+def test_nothing_global_is_random(stripes: ImageSet) -> None:
+    before = torch.random.get_rng_state()
+    config = TrainConfig(epochs=1, batch_size=16)
+    session, _ = original_session("dcgan", (1, 8, 8), config, **SMALL)
+    for _ in fit(session, stripes, config):
+        continue
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_train_from_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    labels = (np.arange(200) % 10).astype(np.uint8)
+    images = random.integers(0, 40, (200, 28, 28)).astype(np.uint8)
+    for i, digit in enumerate(labels):  # class k: a bright block at place k; half of them thick
+        width = 6 if i % 20 < 10 else 2
+        images[i, 4 : 4 + width, 2 * digit + 2 : 2 * digit + 8] = 255
+    np.savez("d.npz", x_train=images, y_train=labels, x_test=images[:60], y_test=labels[:60])
+    common = ["--data", "d.npz", "--batch-size", "32", "--quiet", "--json"]
+    assert (
+        main(
+            ["train", "judge", "-o", "judge", "--epochs", "12", "--learning-rate", "5e-3", *common]
+        )
+        == 0
+    )
+    judged = json.loads(capsys.readouterr().out)
+    assert judged["balanced_accuracy"] > 0.8
+    options = ["--architecture", "conv-vae", "--latent-dim", "4", "--width", "8"]
+    assert main(["train", "original", "-o", "vae", "--epochs", "2", *options, *common]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert made["images"] == 200
+    assert made["fid"] > 0
+    config = json.loads(Path("vae/config.json").read_text())
+    assert config["about"]["recipe"]["training"]["epochs"] == 2
+
+    Path("e.toml").write_text(
+        'feature = "thick"\n[generator]\nsource = "vae"\n[label]\n'
+        'function = "unfeature.features.digits:thickness"\nthreshold = 4.0\nn = 10\n'
+        "[evaluate]\njudge = {by = 'function', function = 'unfeature.features.digits:thickness', threshold = 4.0}\n"
+    )
+    oracle = ["train", "oracle", "run", "--data", "d.npz", "-o", "oracle", "--quiet", "--json"]
+    assert main(["sample", "e.toml", "-o", "run", "--quiet"]) == 0
+    capsys.readouterr()
+    assert main(oracle) == 1
+    assert "no label yet" in capsys.readouterr().err
+    # a two-epoch VAE draws nothing thick, so the labels are one-sided; that is said, not hidden
+    assert main(["label", "run", "--quiet"]) == 1
+    assert "labelled pictures" in capsys.readouterr().err
+    assert (
+        main(["label", "run", "--set", "label.share=0.3", "--set", "label.n=100", "--quiet"]) == 1
+    )
+    assert "exactly one of 'threshold' and 'share'" in capsys.readouterr().err
+
+
+def test_oracle_never_sees_the_feature(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("e.toml").write_text(
+        'feature = "thick"\n[generator]\nsource = "digits-vae"\n[label]\n'
+        'function = "unfeature.features.digits:thickness"\nshare = 0.3\nn = 60\n'
+    )
+    assert main(["sample", "e.toml", "-o", "run", "--quiet"]) == 0
+    assert main(["label", "run", "--quiet"]) == 0
+    images = np.zeros((1600, 28, 28), np.uint8)
+    images[:, 4:24, 10:12] = 255
+    images[:700, 4:24, 10:18] = 255  # the first 700 are thick
+    labels = np.zeros(1600, np.uint8)
+    np.savez("d.npz", x_train=images, y_train=labels, x_test=images[:9], y_test=labels[:9])
+    config_of = "unfeature.train.TrainConfig"
+    monkeypatch.setattr(config_of, lambda **k: TrainConfig(**{**k, "epochs": 1}))
+    capsys.readouterr()
+    arguments = ["train", "oracle", "run", "--data", "d.npz", "-o", "oracle", "--quiet", "--json"]
+    assert main(arguments) == 0
+    assert json.loads(capsys.readouterr().out)["images"] == 900
+    config = json.loads(Path("oracle/config.json").read_text())
+    assert config["architecture"] == "conv-vae"
+    assert config["about"]["without"] == "thick"
+    assert load_file("oracle/model.safetensors")
+
+
+def test_bad_training_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    images, labels = np.zeros((8, 28, 28), np.uint8), np.zeros(8, np.uint8)
+    np.savez("d.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    base = ["train", "original", "-o", "x", "--quiet"]
+    for extra, said in (
+        (["--data", "gone"], "no data at 'gone'"),
+        (["--data", "d.npz"], "fewer than one batch of 64"),
+        (["--data", "d.npz", "--epochs", "0"], "--epochs is 0"),
+        (["--data", "d.npz", "--learning-rate", "-1"], "--learning-rate is -1"),
+    ):
+        assert main([*base, *extra]) == 1
+        assert said in capsys.readouterr().err
+    assert main(["train", "judge", "-o", "x", "--data", "d.npz", "--quiet"]) == 1
+    assert "has no test set" in capsys.readouterr().err
+
+
+def test_a_judge_session_learns(stripes: ImageSet) -> None:
+    from unfeature.models import build
+
+    config = TrainConfig(epochs=12, batch_size=16, learning_rate=1e-2, average=0.5)
+    session = JudgeSession(build("linear", {"channels": 1, "side": 8}), config, shift=0)
+    *_, last = fit(session, stripes, config)
+    assert last.losses["accuracy"] > 0.95
