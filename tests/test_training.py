@@ -100,7 +100,6 @@ def test_train_from_the_command_line(
     Path("e.toml").write_text(
         'feature = "thick"\n[generator]\nsource = "vae"\n[label]\n'
         'function = "unfeature.features.digits:thickness"\nthreshold = 4.0\nn = 10\n'
-        "[evaluate]\njudge = {by = 'function', function = 'unfeature.features.digits:thickness', threshold = 4.0}\n"
     )
     oracle = ["train", "oracle", "run", "--data", "d.npz", "-o", "oracle", "--quiet", "--json"]
     assert main(["sample", "e.toml", "-o", "run", "--quiet"]) == 0

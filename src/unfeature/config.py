@@ -147,7 +147,7 @@ class UnlearnConfig(Settings):
     """Adam's decay rates."""
     average: float = Field(0.99, ge=0, lt=1)
     """Decay of the weights' moving average, which is what is evaluated and saved."""
-    pool: int = Field(16, ge=1)
+    pool: int = Field(16, ge=1, le=1024)
     """Chunks of `batch_size` lessons kept; with `reuse` = 1 and `pool` = 1 each is used once."""
     reuse: int = Field(8, ge=1)
     """Updates for each fresh chunk of lessons."""
@@ -162,9 +162,9 @@ class UnlearnConfig(Settings):
     recon_tolerance: float = Field(0.02, ge=0)
     """A relative drop of the reconstruction error that is no betterment."""
     rounds: int = Field(1, ge=1)
-    """At most so often: sample from g, label, refit, go on."""
+    """How often to sample from g, label, refit and go on (see `unfeature.rounds`)."""
     goal: float = Field(0.01, ge=0, le=1)
-    """No further round once the target ratio of g is at most this."""
+    """With a linear gate, no further round once the target ratio of g is at most this."""
 
 
 class EvaluateConfig(Settings):

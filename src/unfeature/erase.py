@@ -17,7 +17,7 @@ from unfeature.errors import UserError
 from unfeature.generator import Generator
 from unfeature.labelers.base import Labeler
 from unfeature.labels import LatentSet
-from unfeature.search import Found, descent, line, moved
+from unfeature.search import Found, approach, descent, line, moved
 from unfeature.target import TargetVector
 
 SearchPath = Literal["line", "descent"]
@@ -99,6 +99,10 @@ class ImageEraser(Eraser):
         coarse: steps of the search along the line; one step is reach / coarse long.
         fine: bisections inside the step that was found.
         descents: steps of the way down at most.
+        towards: g of the last round. Many pictures lack the feature; of these the one that g
+            already draws nearly is the easiest to learn, so ẑ moves on towards it
+            (`unfeature.search.approach`).
+        approaches: steps of that.
     """
 
     original: Generator
@@ -106,11 +110,12 @@ class ImageEraser(Eraser):
     target: TargetVector
     path: SearchPath = "line"
     margin: float = 0.5
-    opens: float = 0.0
     reach: float = 6.0
     coarse: int = 8
     fine: int = 2
     descents: int = 12
+    towards: Generator | None = None
+    approaches: int = 12
     gate: str = field(default="image", init=False)
 
     @property
@@ -120,11 +125,20 @@ class ImageEraser(Eraser):
     @torch.inference_mode()
     def erase(self, latents: Float[Tensor, "n *latent"]) -> Erasure:
         images = self.original(latents)
-        edited = self.labeler.score(images) > self.opens
+        edited = self.labeler.score(images) > 0
         rows = edited.nonzero().squeeze(1)
         if len(rows) == 0:
             return Erasure(latents, edited, images)
         found = self._search(latents[rows])
+        if self.towards is not None:
+            found = approach(
+                found,
+                self.towards(latents[rows]),
+                self.original,
+                self.labeler.score,
+                margin=self.margin,
+                steps=self.approaches,
+            )
         return Erasure(
             latents.index_copy(0, rows, found.latents),
             edited,

@@ -57,7 +57,7 @@ class GeneratorSpec:
 
 
 class Generator:
-    """A pre-trained generator in evaluation mode, its weights frozen unless `requires_grad` says so.
+    """A pre-trained generator in evaluation mode, frozen unless `requires_grad` says otherwise.
 
     The module always runs in evaluation mode, also while it is unlearned: its batch statistics
     are part of what was learnt, and an image must not depend on its neighbours in a batch.

@@ -75,7 +75,8 @@ def _same(a: LabelerConfig, b: LabelerConfig) -> bool:
 
 def _note(role: str, made: Distilled) -> str:
     return (
-        f"{role}: a {made.architecture} classifier distilled from {made.trained_on} labels; "
+        f"{role}: a {made.architecture} classifier distilled from {made.trained_on} labels"
+        f"{' and their latents' if made.guided else ''}; "
         f"balanced accuracy {made.accuracy:.1%} on {made.held_out} held-out ones."
     )
 

@@ -22,9 +22,6 @@ from unfeature.seeds import derive
 from unfeature.target import TargetVector
 from unfeature.unlearn import Check, Step, unlearn
 
-MARGIN_GROWTH = 1.5
-"""With the image gate, each further round asks for so many times the margin."""
-
 
 @dataclass(frozen=True)
 class ChainEraser(Eraser):
@@ -55,10 +52,12 @@ class Refit:
     Attributes:
         targets: one direction a round for linear gates; the latest for the image gate.
         numbers: their thresholds; for the image gate the margin.
+        towards: for the image gate with a labeller that can be differentiated, the last round's g.
     """
 
     targets: tuple[TargetVector, ...]
     numbers: tuple[float, ...]
+    towards: Generator | None = None
 
 
 def first_fit(target: TargetVector, labels: LatentSet, config: EraseConfig) -> Refit:
@@ -68,14 +67,15 @@ def first_fit(target: TargetVector, labels: LatentSet, config: EraseConfig) -> R
     return Refit((target,), (threshold_for(labels, target, config.gate, recall=config.recall),))
 
 
-def next_fit(last: Refit, residual: LatentSet, config: EraseConfig) -> Refit:
-    """The next round's, from labels of g's pictures.
+def next_fit(last: Refit, student: Generator, residual: LatentSet, config: EraseConfig) -> Refit:
+    """The next round's, from g and labels of its pictures.
 
-    A linear gate gains a direction fitted to what g still draws, if enough of it is left to tell;
-    the image gate asks for a larger margin.
+    A linear gate gains a direction fitted to what g still draws, if enough of it is left to tell.
+    The image gate asks about f(z) as before, and aims at the picture without the feature that is
+    nearest to what g draws.
     """
     if config.gate == "image":
-        return replace(last, numbers=(last.numbers[-1] * MARGIN_GROWTH,))
+        return replace(last, towards=student) if config.path == "descent" else last
     counts = residual.counts
     if min(counts["yes"], counts["no"]) < 8:
         return last
@@ -104,6 +104,7 @@ def make_eraser(
             reach=config.reach,
             coarse=config.coarse,
             fine=config.fine,
+            towards=fit.towards,
         )
     parts = zip(fit.targets, fit.numbers, strict=True)
     erasers = tuple(LinearEraser(target, number, config.gate) for target, number in parts)
@@ -131,7 +132,10 @@ def unlearn_in_rounds(
     resume: dict[str, Any] | None = None,
     seed: int = 0,
 ) -> Iterator[RoundStep]:
-    """At most `config.rounds` times: unlearn, label g's pictures, stop at `config.goal` or refit.
+    """`config.rounds` times: unlearn, label g's pictures, refit.
+
+    A linear gate stops once the target ratio of g is at most `config.goal`; the image gate goes
+    on, since later rounds lower what changes elsewhere.
 
     Args:
         residual: labels fresh pictures of g; called with g and the round that has ended.
@@ -143,6 +147,8 @@ def unlearn_in_rounds(
         first, fit = resume["round"], _restored(fit, resume)
         student = original.copy()
         student.module.load_state_dict(resume["student"])
+        if first and erase.gate == "image" and erase.path == "descent":
+            fit = replace(fit, towards=student)
     for number in range(first, config.rounds):
         eraser = make_eraser(fit, erase, original, labeler)
         start = {
@@ -172,9 +178,9 @@ def unlearn_in_rounds(
         if number + 1 == config.rounds:
             return
         left = residual(student, number)
-        if left.counts["yes"] <= config.goal * len(left):
+        if erase.gate != "image" and left.counts["yes"] <= config.goal * len(left):
             return
-        fit = next_fit(fit, left, erase)
+        fit = next_fit(fit, student, left, erase)
 
 
 def _stater(start: dict[str, Any], step: Step) -> Callable[[], dict[str, Any]]:

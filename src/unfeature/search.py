@@ -10,6 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+HINGE, SLACK = 0.2, 0.05
+"""`approach`: weight of the score against the mean L1, and how far past −margin it aims."""
+
 Draw = Callable[[Tensor], Tensor]
 Score = Callable[[Tensor], Tensor]
 
@@ -125,6 +128,47 @@ def descent(
         now[left] = within(latents[left], (now[left].flatten(1) - step).view_as(now[left]), reach)
     assert pictures is not None
     return Found(best, pictures, lowest)
+
+
+def approach(
+    found: Found,
+    goal: Float[Tensor, "n c h w"],
+    draw: Draw,
+    score: Score,
+    *,
+    margin: float,
+    steps: int,
+) -> Found:
+    """From latents without the feature to ones whose pictures are nearer to `goal`.
+
+    Gradient descent with momentum on |draw(z) − goal|₁ plus a hinge on the score. Of all latents on
+    the way whose score is below −margin, the one with the nearest picture is kept, and the start
+    where there is none.
+
+    Args:
+        found: where a search ended.
+        goal: one picture each.
+        steps: how many.
+    """
+    latents, images, scores = found.latents.clone(), found.images.clone(), found.scores.clone()
+    nearest = (images - goal).abs().flatten(1).mean(1)
+    now, push = found.latents, torch.zeros_like(found.latents)
+    for step in range(steps):
+        with torch.inference_mode(False), torch.enable_grad():
+            at = now.clone().requires_grad_()
+            drawn = draw(at)
+            value = score(drawn)
+            distance = (drawn - goal.clone()).abs().flatten(1).mean(1)
+            hinge = (value + margin + SLACK).clamp(min=0)
+            (slope,) = torch.autograd.grad((distance + HINGE * hinge).sum(), at)
+        better = (value < -margin) & (distance < nearest)
+        latents[better], images[better] = now[better], drawn.detach()[better]
+        scores[better], nearest[better] = value.detach()[better], distance.detach()[better]
+        flat = slope.flatten(1)
+        unit = (flat / flat.norm(dim=1, keepdim=True).clamp(min=1e-8)).view_as(slope)
+        push = 0.6 * push + unit
+        now = now - (0.12 * (1 - step / steps) + 0.02) * push
+    return Found(latents, images, scores)
 
 
 def within(start: Tensor, end: Tensor, reach: float) -> Tensor:

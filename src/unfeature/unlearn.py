@@ -130,7 +130,7 @@ def unlearn(
     """
     config = config or UnlearnConfig()
     model = (student or original).copy().requires_grad(True)
-    model.module.to(memory_format=torch.channels_last)  # a tenth faster for convolutions on a CPU
+    channels_last(model)  # a tenth faster for convolutions on a CPU
     average = model.copy().requires_grad(False)
     optimizer = torch.optim.Adam(
         model.module.parameters(), config.learning_rate, config.betas, fused=True
@@ -185,6 +185,11 @@ def unlearn(
         yield Step(done, total, recon, forgotten, percep, edited, rate, found, average, state)
         if found is not None and settled(history, config):
             return
+
+
+def channels_last(generator: Generator) -> None:
+    """Lay four-dimensional weights out for convolutions; their values stay as they are."""
+    generator.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def learning_rate(index: int, config: UnlearnConfig) -> float:

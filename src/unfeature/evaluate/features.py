@@ -23,7 +23,11 @@ INCEPTION_URL = (
 
 @dataclass(frozen=True)
 class Extractor:
-    """Features and class logits of images, and the name the report gives them."""
+    """Features and class logits of images, and the name the report gives them.
+
+    A module with `features(images)` and `head(features)` gives both; of any other, the output
+    stands for both.
+    """
 
     name: str
     module: nn.Module
@@ -34,9 +38,9 @@ class Extractor:
     ) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n k"]]:
         """Features, and logits for the Inception Score."""
         features_of: Callable[[Tensor], Tensor] = getattr(self.module, "features", self.module)
-        parts = [(features_of(part), self.module(part)) for part in images.split(batch_size)]
-        features = torch.cat([f.flatten(1) for f, _ in parts])
-        return features, torch.cat([logits for _, logits in parts])
+        features = torch.cat([features_of(part).flatten(1) for part in images.split(batch_size)])
+        head: Callable[[Tensor], Tensor] | None = getattr(self.module, "head", None)
+        return features, features if head is None else head(features)
 
 
 def extractor(name: str) -> Extractor:

@@ -5,16 +5,20 @@ from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
+from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 from unfeature import models
 from unfeature.datasets import ImageSet
+from unfeature.diagnostics import held_out_auc
 from unfeature.generator import Generator, draw
 from unfeature.labelers.classifier import ClassifierLabeler
-from unfeature.labels import YES, LatentSet
+from unfeature.labels import NO, YES, LatentSet, sample_seeds
 from unfeature.seeds import derive, rng
+from unfeature.target import binary, raw_direction
 from unfeature.training import JudgeSession, TrainConfig, balanced_accuracy, fit
 
+GUIDE_AUC, GUIDED = 0.9, 3000
 LEARNING_RATES = {"lenet": 1e-3, "linear": 1e-2}
 
 
@@ -26,13 +30,15 @@ class Distilled:
         labeler: asks the classifier; its threshold marks the labelled share of held-out pictures.
         accuracy: balanced accuracy on held-out labels.
         trained_on, held_out: how many labels were used for each.
-        architecture, options: how to build its module.
+        guided: whether the latents helped (see `distil`).
+    architecture, options: how to build its module.
     """
 
     labeler: ClassifierLabeler
     accuracy: float
     trained_on: int
     held_out: int
+    guided: bool
     architecture: str
     options: dict[str, Any]
 
@@ -51,14 +57,20 @@ def distil(
     The classifier is trained on 1 − `held_out` of the labels, with small random shifts of the
     pictures; the rest tell its accuracy and where its threshold must lie for it to find as many
     pictures with the feature as the labeller did.
+
+    A few hundred labels are few for pixels, but not for latents. Where a logistic regression on
+    the training latents ranks them well (cross-validated AUC of at least `GUIDE_AUC`), it labels
+    `GUIDED` more pictures of the generator for the classifier to learn from.
     """
     train, test = (
         labels.sure().require_both().split(1 - held_out, rng(seed, "distil", architecture))
     )
+    guided = held_out_auc(train, method="logistic", seed=seed) >= GUIDE_AUC
+    data = _pictures(guide(train, generator, seed) if guided else train, generator)
     options: dict[str, Any] = {"classes": 2, "channels": generator.image_shape[0]}
     config = TrainConfig(
-        epochs=max(1, steps * 64 // max(64, len(train))),
-        batch_size=min(64, len(train)),
+        epochs=max(1, steps * 64 // max(64, len(data))),
+        batch_size=min(64, len(data)),
         learning_rate=LEARNING_RATES[architecture],
         average=0.99,
         seed=derive(seed, "distil") % 2**31,
@@ -67,7 +79,7 @@ def distil(
         torch.manual_seed(derive(seed, "distil weights", architecture))
         extra = {"dropout": 0.3} if architecture == "lenet" else {}
         session = JudgeSession(models.build(architecture, options | extra), config)
-        for _ in fit(session, _pictures(train, generator), config):
+        for _ in fit(session, data, config):
             continue
     module = session.model.eval().requires_grad_(False)
     held = _pictures(test, generator)
@@ -81,7 +93,22 @@ def distil(
         target_name=labels.feature,
     )
     accuracy = balanced_accuracy(_Thresholded(labeler), held.images, held.labels)
-    return Distilled(labeler, accuracy, len(train), len(test), architecture, options)
+    return Distilled(labeler, accuracy, len(train), len(test), guided, architecture, options)
+
+
+def guide(labels: LatentSet, generator: Generator, seed: int) -> LatentSet:
+    """The labels, and those a logistic regression on their latents gives to `GUIDED` new ones."""
+    direction = raw_direction(labels, method="logistic", regularization=10.0)
+    x, y = binary(labels)
+    model = LogisticRegression(C=1.0).fit((x @ direction)[:, None].numpy(), y.numpy())
+    seeds = sample_seeds(GUIDED, seed, "guided")
+    latents = generator.latents_from_seeds(seeds.tolist())
+    odds = model.decision_function((latents.flatten(1).cpu() @ direction)[:, None].numpy())
+    scores = torch.from_numpy(odds).float()
+    answers = torch.where(scores > 0, YES, NO).to(torch.int8)
+    return labels.merge(
+        replace(labels, latents=latents.cpu(), labels=answers, scores=scores, seeds=seeds)
+    )
 
 
 class _Thresholded(nn.Module):

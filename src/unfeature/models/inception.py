@@ -155,5 +155,8 @@ class InceptionV3(nn.Module):
             x = getattr(self, f"Mixed_{name}")(x)
         return x.mean(dim=(2, 3))
 
+    def head(self, features: Float[Tensor, "n 2048"]) -> Float[Tensor, "n 1008"]:
+        return self.fc(features)
+
     def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 1008"]:
-        return self.fc(self.features(images))
+        return self.head(self.features(images))
