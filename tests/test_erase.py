@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -104,6 +106,26 @@ def test_descent_is_shorter_than_the_line(
         return (eraser(latents) - latents).norm(dim=1).mean().item()
 
     assert length("descent") < length("line")
+
+
+def test_aiming_at_what_is_drawn_brings_the_lesson_nearer(
+    toy: Generator, corner: FunctionLabeler, target: TargetVector, latents: torch.Tensor
+) -> None:
+    plain = ImageEraser(toy, corner, target, path="descent", margin=0.3)
+    student = toy.copy()
+    for parameter in student.module.parameters():
+        parameter.data *= 0.95
+    aimed = replace(plain, towards=student)
+    shown = plain.erase(latents).edited
+    goal = draw(student, latents)[shown]
+    far = (draw(toy, plain(latents))[shown] - goal).abs().mean()
+    erasure = aimed.erase(latents)
+    assert erasure.images is not None
+    torch.testing.assert_close(erasure.images, draw(toy, erasure.latents), atol=1e-5, rtol=1e-4)
+    near = (erasure.images[shown] - goal).abs().mean()
+    assert near < 0.9 * far
+    assert torch.equal(erasure.latents[~shown], latents[~shown])
+    assert (corner.score(erasure.images) > 0).float().mean() <= 0.01
 
 
 def test_thresholds_do_what_they_are_named_for(target: TargetVector, labels: LatentSet) -> None:
