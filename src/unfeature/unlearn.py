@@ -61,7 +61,8 @@ def unlearning_loss(
     recon = torch.where(sim, 0, distance).sum() / n
     rows = sim.nonzero().squeeze(1)
     if len(rows):  # MS-SSIM is multiplied by sim, so the rest need not be computed
-        percep = (1 - msssim(drawn[rows], taught[rows])).sum() / n
+        chosen = drawn.index_select(0, rows), taught.index_select(0, rows)
+        percep = (1 - msssim(*chosen)).sum() / n
     else:
         percep = torch.zeros_like(recon)
     return Loss(alpha * (unlearn + percep) + recon, recon, unlearn, percep)

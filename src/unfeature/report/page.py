@@ -100,8 +100,8 @@ def galleries(pairs: Pairs, columns: int) -> list[Gallery]:
         ("Pictures that had the feature", "the first of them", had),
         ("Pictures that never had it", "the first of them", lacked),
         (
-            "Worst: the feature is still there",
-            "the highest scores by the judge after unlearning",
+            "Worst: nearest to the feature",
+            "the highest scores by the judge after unlearning; above zero it is still there",
             by_score,
         ),
         ("Worst: changed most", "of those that never had the feature, by L1", by_change),

@@ -40,7 +40,7 @@ def ratio_curve(history: Sequence[dict[str, Any]], original: float) -> str:
     other = axes.twinx()
     errors = [0.0] + [check["recon"] for _, check in checks]
     other.plot(xs, errors, color=COLORS[0], marker="o", markersize=3, label="L1 elsewhere")
-    other.set_ylabel("L1 to the original where it lacked the feature", color=COLORS[0])
+    other.set_ylabel("L1 elsewhere", color=COLORS[0])
     other.set_ylim(bottom=0)
     other.spines[["top"]].set_visible(False)
     return _svg(figure)
