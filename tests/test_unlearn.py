@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 import torch
 
+import unfeature as uf
 from unfeature.config import UnlearnConfig
 from unfeature.erase import Eraser, ImageEraser, LinearEraser
 from unfeature.errors import UserError
@@ -90,6 +91,20 @@ def test_resume_equals_no_interruption(toy: Generator, eraser: ImageEraser) -> N
         resumed = last(unlearn(toy, eraser, QUICK, resume=state))
         assert resumed.index == 12
         assert resumed.generator.fingerprint == whole
+
+
+def test_resume_of_a_convolutional_generator() -> None:
+    original = uf.load("digits-gan")
+    direction = torch.nn.functional.normalize(torch.arange(64.0), dim=0)
+    target = TargetVector(direction, "mean", (), "x", original.fingerprint)
+    config = QUICK.model_copy(update={"steps": 6, "batch_size": 8})
+    whole = list(unlearn(original, LinearEraser(target, 0.0), config))[-1]
+    for step in unlearn(original, LinearEraser(target, 0.0), config):
+        if step.index == 3:
+            state = torch_round_trip(step.state())
+            break
+    resumed = last(unlearn(original, LinearEraser(target, 0.0), config, resume=state))
+    assert resumed.generator.fingerprint == whole.generator.fingerprint
 
 
 def torch_round_trip(state: dict[str, Any]) -> dict[str, Any]:

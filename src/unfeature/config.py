@@ -114,7 +114,8 @@ class EraseConfig(Settings):
     gate: Literal["image", "paper", "midpoint", "calibrated"] = "image"
     """"image" asks the labeller about f(z); the others compare z·z_e with a threshold."""
     recall: float = Field(0.95, gt=0, le=1)
-    """For "calibrated": the share of labelled positives that must be edited."""
+    """For "calibrated", and for "image" when a person labelled: the share of held-out pictures with
+    the feature that the gate must find."""
     path: Literal["line", "descent"] = "line"
     """For "image": the way from z to ẑ, along −z_e, or down the labeller's score, which is shorter
     but needs a labeller that can be differentiated (and one that is not easily fooled)."""

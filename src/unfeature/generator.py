@@ -91,7 +91,7 @@ class Generator:
     def __call__(self, latents: Float[Tensor, "n *latent"]) -> Float[Tensor, "n c h w"]:
         """Images in [−1, 1], one a latent; differentiable; not clamped."""
         low, high = self.spec.output_range
-        images = self.module(latents).view(len(latents), *self.image_shape)
+        images = self.module(latents).reshape(len(latents), *self.image_shape)
         if (low, high) == (-1.0, 1.0):
             return images
         return (images - low) * (2 / (high - low)) - 1

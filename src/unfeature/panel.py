@@ -52,7 +52,8 @@ def make_panel(
     named = experiment.evaluate.judge
     for_gate, for_judge = labels.split(GATE_SHARE, rng(experiment.seed, "panel"))
     if gate is None:
-        made = distil(for_gate, original, architecture="lenet", seed=experiment.seed)
+        recall = experiment.erase.recall
+        made = distil(for_gate, original, architecture="lenet", recall=recall, seed=experiment.seed)
         gate = made.labeler
         notes.append(_note("Gate", made))
     if named is not None:

@@ -50,13 +50,14 @@ def distil(
     architecture: Literal["lenet", "linear"] = "lenet",
     steps: int = 800,
     held_out: float = 0.25,
+    recall: float | None = None,
     seed: int = 0,
 ) -> Distilled:
     """Train a classifier on the pictures that were labelled.
 
     The classifier is trained on 1 − `held_out` of the labels, with small random shifts of the
-    pictures; the rest tell its accuracy and where its threshold must lie for it to find as many
-    pictures with the feature as the labeller did.
+    pictures; the rest tell its accuracy and where its threshold must lie: to find as many pictures
+    with the feature as the labeller did or, given `recall`, that share of those the labeller found.
 
     A few hundred labels are few for pixels, but not for latents. Where a logistic regression on
     the training latents ranks them well (cross-validated AUC of at least `GUIDE_AUC`), it labels
@@ -85,10 +86,14 @@ def distil(
     held = _pictures(test, generator)
     asked = ClassifierLabeler(module, f"distilled {architecture} from {labels.labeled_by}", 1)
     odds = _odds(asked, held.images)
-    share = (test.labels == YES).float().mean().item()
+    shown = test.labels == YES
+    if recall is None:
+        threshold = odds.quantile(1 - shown.float().mean()).item()
+    else:
+        threshold = odds[shown.to(odds.device)].quantile(1 - recall).item()
     labeler = replace(
         asked,
-        threshold=odds.quantile(1 - share).item(),
+        threshold=threshold,
         temperature=max(odds.std().item(), 1e-6),
         target_name=labels.feature,
     )

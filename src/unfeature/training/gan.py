@@ -3,20 +3,27 @@ with R1 regularisation (Mescheder et al., ICML 2018, arXiv 1801.04406), DCGAN's 
 an average of the generator's weights."""
 
 import copy
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unfeature.averaging import update_average
-from unfeature.training.loop import TrainConfig, scheduled
+from unfeature.training.loop import Session, TrainConfig, scheduled
 
 R1_EVERY, R1_WEIGHT = 8, 1.0
 
 
-class GANSession:
+class GANSession(Session):
     """A generator and a discriminator, updated in turn."""
+
+    parts = (
+        "generator",
+        "discriminator",
+        "average",
+        "generator_optimizer",
+        "discriminator_optimizer",
+    )
 
     def __init__(self, generator: nn.Module, discriminator: nn.Module, config: TrainConfig):
         self.generator, self.discriminator, self.config = generator, discriminator, config
@@ -28,11 +35,6 @@ class GANSession:
         self.discriminator_optimizer = torch.optim.Adam(
             discriminator.parameters(), 2 * lr, betas, fused=True
         )
-        self.steps = 0
-
-    @property
-    def model(self) -> nn.Module:
-        return self.average
 
     def step(
         self, images: Tensor, labels: Tensor, rng: torch.Generator, progress: float
@@ -65,18 +67,3 @@ class GANSession:
 
     def _latents(self, n: int, rng: torch.Generator) -> Tensor:
         return torch.randn(n, *self.latent_shape, generator=rng)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            "steps": self.steps,
-            "generator": self.generator.state_dict(),
-            "discriminator": self.discriminator.state_dict(),
-            "average": self.average.state_dict(),
-            "generator_optimizer": self.generator_optimizer.state_dict(),
-            "discriminator_optimizer": self.discriminator_optimizer.state_dict(),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.steps = state["steps"]
-        for name in set(state) - {"steps"}:
-            getattr(self, name).load_state_dict(state[name])

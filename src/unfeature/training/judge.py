@@ -1,7 +1,6 @@
 """Training a judge: Adam on the cross-entropy, with small random shifts of the pictures."""
 
 import copy
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -9,16 +8,18 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from unfeature.averaging import update_average
-from unfeature.training.loop import TrainConfig, scheduled
+from unfeature.training.loop import Session, TrainConfig, scheduled
 
 
-class JudgeSession:
+class JudgeSession(Session):
     """A classifier and the average of its weights.
 
     Args:
         shift: pictures are moved by up to so many pixels in each direction, edges repeated.
         class_weights: the weight of each class in the loss, for unbalanced labels.
     """
+
+    parts = ("classifier", "average", "optimizer")
 
     def __init__(
         self,
@@ -34,11 +35,6 @@ class JudgeSession:
         self.optimizer = torch.optim.AdamW(
             classifier.parameters(), config.learning_rate, weight_decay=1e-2, fused=True
         )
-        self.steps = 0
-
-    @property
-    def model(self) -> nn.Module:
-        return self.average
 
     def step(
         self, images: Tensor, labels: Tensor, rng: torch.Generator, progress: float
@@ -54,19 +50,6 @@ class JudgeSession:
         self.steps += 1
         correct = (logits.argmax(1) == labels).float().mean()
         return {"loss": loss.item(), "accuracy": correct.item()}
-
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            "steps": self.steps,
-            "classifier": self.classifier.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.steps = state["steps"]
-        for name in set(state) - {"steps"}:
-            getattr(self, name).load_state_dict(state[name])
 
 
 def _moved(images: Tensor, shift: int, rng: torch.Generator) -> Tensor:

@@ -1,8 +1,9 @@
 """One training loop for everything that learns from a data set."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -32,22 +33,38 @@ class TrainConfig(BaseModel):
     """Everything random follows from it."""
 
 
-@runtime_checkable
-class Session(Protocol):
-    """A model in training: what one step does, and what a checkpoint must hold."""
+class Session(ABC):
+    """A model in training: what one step does, and what a checkpoint holds.
+
+    Attributes:
+        average: the moving average of the weights, which is saved when training ends.
+        steps: updates done.
+        parts: names of the attributes (modules, optimisers) whose state a checkpoint holds.
+    """
+
+    average: nn.Module
+    steps: int = 0
+    parts: ClassVar[tuple[str, ...]]
 
     @property
     def model(self) -> nn.Module:
         """What is saved when training ends."""
+        return self.average
 
+    @abstractmethod
     def step(
         self, images: Tensor, labels: Tensor, rng: torch.Generator, progress: float
     ) -> dict[str, float]:
         """One update; `progress` runs from 0 to 1 over the whole training."""
 
-    def state_dict(self) -> dict[str, Any]: ...
+    def state_dict(self) -> dict[str, Any]:
+        states = {name: getattr(self, name).state_dict() for name in self.parts}
+        return {"steps": self.steps, **states}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.steps = state["steps"]
+        for name in self.parts:
+            getattr(self, name).load_state_dict(state[name])
 
 
 @dataclass(frozen=True)
