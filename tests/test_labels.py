@@ -10,7 +10,7 @@ from unfeature.features import digits
 from unfeature.generator import Generator, draw
 from unfeature.labelers import ClassifierLabeler, FunctionLabeler
 from unfeature.labelers.distil import distil
-from unfeature.labelers.sheet import read_answers, write_sheets
+from unfeature.labelers.sheet import read_answers, sheets_identity, write_sheets
 from unfeature.labels import LatentSet, label, sample_seeds
 
 
@@ -116,7 +116,7 @@ def test_distilled_classifier_knows_what_it_was_shown(
 
 def test_sheets(toy: Generator, tmp_path: Path) -> None:
     images = draw(toy, toy.latents_from_seeds(sample_seeds(230, 0, "x").tolist()))
-    pages = write_sheets(images, tmp_path, feature="dots")
+    pages = write_sheets(images, tmp_path, feature="dots", identity="abc")
     assert [page.name for page in pages] == ["page-001.png", "page-002.png", "page-003.png"]
     assert "dots" in (tmp_path / "answers.txt").read_text()
     answers = tmp_path / "filled.txt"
@@ -144,6 +144,16 @@ def test_bad_answers(text: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(text)
     with pytest.raises(UserError, match=said):
         read_answers(tmp_path / "a.txt", 230)
+
+
+def test_answers_for_other_sheets_are_refused(tmp_path: Path) -> None:
+    seeds = sample_seeds(230, 0, "x")
+    mine, other = sheets_identity("f1", seeds), sheets_identity("f2", seeds)
+    assert mine not in (other, sheets_identity("f1", seeds[:-1]))
+    (tmp_path / "a.txt").write_text(f"sheets: {other}\nyes: 1\n")
+    with pytest.raises(UserError, match="answers for other sheets"):
+        read_answers(tmp_path / "a.txt", 230, identity=mine)
+    assert read_answers(tmp_path / "a.txt", 230, identity=other)[0][1] == 1
 
 
 def test_missing_answers(tmp_path: Path) -> None:

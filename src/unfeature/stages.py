@@ -30,7 +30,7 @@ from unfeature.evaluate import Verdict, draw_pairs, evaluate, extractor, judged
 from unfeature.evaluate.features import Extractor
 from unfeature.folder import RunFolder, versions
 from unfeature.generator import Generator, draw
-from unfeature.labelers.sheet import read_answers, write_sheets
+from unfeature.labelers.sheet import read_answers, sheets_identity, write_sheets
 from unfeature.labels import LatentSet, label, sample_seeds
 from unfeature.panel import Panel, load_panel, make_panel, save_panel
 from unfeature.pictures import grid, png
@@ -101,15 +101,17 @@ def _label_by_person(
 ) -> LatentSet:
     own = run.sheets / "answers.txt"
     answers = Path(experiment.label.answers) if experiment.label.answers else own
+    identity = sheets_identity(original.fingerprint, seeds)
     if not run.sheets.exists():
         latents = original.latents_from_seeds(seeds.tolist())
-        write_sheets(draw(original, latents), run.sheets, feature=experiment.feature)
+        images = draw(original, latents)
+        write_sheets(images, run.sheets, feature=experiment.feature, identity=identity)
         if answers == own:
             raise UserError(
                 f"contact sheets are in '{run.sheets}': fill in '{own}', then "
                 f"'unfeature label {run.path}' again"
             )
-    labels, seen, who = read_answers(answers, len(seeds))
+    labels, seen, who = read_answers(answers, len(seeds), identity=identity)
     kept = seen.nonzero().squeeze(1)
     return LatentSet(
         latents=original.latents_from_seeds(seeds[kept].tolist()),

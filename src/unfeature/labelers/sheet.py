@@ -1,10 +1,11 @@
 """A person as the labeller, without a server: numbered contact sheets out, a text file back in."""
 
+import hashlib
 import re
 from pathlib import Path
 
 import torch
-from jaxtyping import Float, Int8
+from jaxtyping import Float, Int, Int8
 from PIL import Image, ImageDraw
 from torch import Tensor
 
@@ -23,6 +24,8 @@ TEMPLATE = """\
 # After "yes:" write the numbers of the pictures that SHOW the feature, after "unsure:" of those
 # you cannot tell; all others on the pages you looked at count as "no". Ranges such as 12-15 and
 # several lines are fine. After "pages:" say which pages you looked at, e.g. 1-3 or all.
+# Leave "sheets:" as it is: it tells which pictures these answers belong to.
+sheets: {identity}
 by:
 pages: all
 yes:
@@ -30,7 +33,20 @@ unsure:
 """
 
 
-def write_sheets(images: Float[Tensor, "n c h w"], folder: Path, *, feature: str) -> list[Path]:
+def sheets_identity(generator: str, seeds: Int[Tensor, " n"]) -> str:
+    """12 hex digits that tell whose pictures are on some sheets, and which.
+
+    Args:
+        generator: its fingerprint.
+        seeds: of the pictures, in order.
+    """
+    text = generator + ",".join(map(str, seeds.tolist()))
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+def write_sheets(
+    images: Float[Tensor, "n c h w"], folder: Path, *, feature: str, identity: str
+) -> list[Path]:
     """Numbered PNG pages of all pictures, and an `answers.txt` to fill in unless there is one."""
     make_folder(folder)
     pages = []
@@ -41,16 +57,20 @@ def write_sheets(images: Float[Tensor, "n c h w"], folder: Path, *, feature: str
         pages.append(path)
     answers = folder / "answers.txt"
     if not answers.exists():
-        answers.write_text(TEMPLATE.format(feature=feature, n=len(images), per_page=PER_PAGE))
+        text = TEMPLATE.format(feature=feature, n=len(images), per_page=PER_PAGE, identity=identity)
+        answers.write_text(text)
     return pages
 
 
-def read_answers(path: Path, n: int) -> tuple[Int8[Tensor, " n"], Tensor, str]:
+def read_answers(
+    path: Path, n: int, *, identity: str = ""
+) -> tuple[Int8[Tensor, " n"], Tensor, str]:
     """Labels, which pictures were looked at, and who looked.
 
     Args:
         path: a filled-in `answers.txt`.
         n: how many pictures the sheets hold.
+        identity: of the sheets; answers that name another are refused.
 
     Returns:
         Labels (1, 0, −1), a boolean tensor (False where nobody looked), and the name given.
@@ -65,7 +85,7 @@ def read_answers(path: Path, n: int) -> tuple[Int8[Tensor, " n"], Tensor, str]:
             f"there are no answers at '{path}' ({error.strerror}); fill in the answers.txt that "
             "'unfeature label --by sheet' writes"
         ) from error
-    fields: dict[str, list[str]] = {"yes": [], "unsure": [], "pages": [], "by": []}
+    fields: dict[str, list[str]] = {"yes": [], "unsure": [], "pages": [], "by": [], "sheets": []}
     current = ""
     for number, line in enumerate(lines, start=1):
         text = line.split("#")[0].strip()
@@ -74,12 +94,19 @@ def read_answers(path: Path, n: int) -> tuple[Int8[Tensor, " n"], Tensor, str]:
             current, text = match.group(1).lower(), match.group(2).strip()
             if current not in fields:
                 raise UserError(
-                    f"'{path}' line {number}: unknown field '{current}'; use yes, unsure, pages, by"
+                    f"'{path}' line {number}: unknown field '{current}'; "
+                    "use yes, unsure, pages, by, sheets"
                 )
         elif text and not current:
             raise UserError(f"'{path}' line {number}: write 'yes:' before the first number")
         if text:
             fields[current].append(text)
+    named = " ".join(fields["sheets"])
+    if identity and named and named != identity:
+        raise UserError(
+            f"'{path}' answers for other sheets ({named}, these are {identity}): another "
+            "generator, seed or label.n; label these pages"
+        )
     pages = -(-n // PER_PAGE)
     words = " ".join(fields["pages"]) or "all"
     looked_at = range(1, pages + 1) if words == "all" else _numbers(words, 1, pages, path)
