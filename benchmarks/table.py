@@ -1,6 +1,6 @@
 """Rows of docs/results.md from finished runs.
 
-    python -m benchmarks.table runs/mlp-image runs/mlp-paper
+python -m benchmarks.table runs/mlp-image runs/mlp-paper
 """
 
 import sys
@@ -23,9 +23,7 @@ def row(path: Path) -> str:
         f"{found.negatives_msssim:.3f}",
     ]
     if found.quality:
-        cells.append(
-            f"{found.quality['original'].fid:.2f} → {found.quality['unlearned'].fid:.2f}"
-        )
+        cells.append(f"{found.quality['original'].fid:.2f} → {found.quality['unlearned'].fid:.2f}")
     return "| " + " | ".join([*cells, f"{sum(run.seconds().values()):.0f}"]) + " |"
 
 
