@@ -183,6 +183,12 @@ def test_it_stops_early_once_settled(toy: Generator, eraser: ImageEraser) -> Non
     assert [s.index for s in steps if s.check] == [4, 8, 12]
 
 
+def test_resuming_what_had_settled_trains_no_further(toy: Generator, eraser: ImageEraser) -> None:
+    config = QUICK.model_copy(update={"steps": 100, "patience": 2})
+    end = last(unlearn(toy, eraser, config, check=lambda g: Check(0.0, 0.0)))
+    assert list(unlearn(toy, eraser, config, resume=end.state())) == []
+
+
 def test_a_loss_that_explodes_names_the_setting(toy: Generator, eraser: ImageEraser) -> None:
     class Broken(LinearEraser):
         def erase(self, latents: torch.Tensor) -> Any:

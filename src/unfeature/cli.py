@@ -177,7 +177,8 @@ def _demo(arguments: Any) -> None:
 def _run(arguments: Any) -> None:
     from unfeature.config import read_experiment, to_toml
     from unfeature.progress import Progress
-    from unfeature.run import run_experiment, summary
+    from unfeature.run import run_experiment
+    from unfeature.texts import after
 
     experiment = read_experiment(arguments.experiment, arguments.set)
     if arguments.dry_run:
@@ -188,7 +189,7 @@ def _run(arguments: Any) -> None:
     run = run_experiment(
         experiment, path, resume=arguments.resume, progress=Progress(arguments.quiet)
     )
-    _print(arguments, summary(run), _verdict_text(run))
+    _print(arguments, *after(run, "report"))
 
 
 def _default_output(experiment: Path) -> Path:
@@ -241,12 +242,6 @@ def _train(arguments: Any) -> None:
     found = made[arguments.kind](arguments, Progress(arguments.quiet))
     text = "\n".join(f"{key}: {value}" for key, value in found.items())
     _print(arguments, found, text)
-
-
-def _verdict_text(run: Any) -> str:
-    from unfeature.texts import after
-
-    return after(run, "report")[1]
 
 
 def _print(arguments: Any, found: dict[str, Any], text: str) -> None:

@@ -1,6 +1,5 @@
 """What the command line says after each stage: a JSON object, and a text for people."""
 
-from dataclasses import asdict
 from typing import Any
 
 from unfeature.adapters.files import read_json
@@ -71,8 +70,7 @@ def diagnosis_text(found: Diagnosis) -> str:
         f"{'linear gate':12}{'t':>9}{'edits':>9}{'misses':>9}",
     ]
     for row in found.thresholds:
-        values = asdict(row)
-        lines.append(f"{values['gate']:12}{row.threshold:9.3f}{row.edited:9.1%}{row.missed:9.1%}")
+        lines.append(f"{row.gate:12}{row.threshold:9.3f}{row.edited:9.1%}{row.missed:9.1%}")
     if found.entanglement:
         lines += ["", f"{'attribute':16}{'cosine':>9}{'AUC':>9}"]
         lines += [f"{e.attribute:16}{e.cosine:+9.3f}{e.auc:9.3f}" for e in found.entanglement]

@@ -143,6 +143,8 @@ def unlearn(
         model.module.load_state_dict(resume["model"])
         average.module.load_state_dict(resume["average"])
         optimizer.load_state_dict(resume["optimizer"])
+        if settled(history, config):  # it had already ended early
+            return
     pool = LessonPool(
         original, eraser, config.batch_size, chunks=config.pool, reuse=config.reuse, seed=seed
     )

@@ -45,9 +45,9 @@ def load_source(config: GeneratorConfig) -> Generator:
     )
 
 
-def load(name: str, **settings: str) -> Generator:
+def load(name: str) -> Generator:
     """A generator by a shipped name or a folder; `Generator.load` takes only a folder."""
-    return load_source(GeneratorConfig(source=name, **settings))
+    return load_source(GeneratorConfig(source=name))
 
 
 def load_labeler(config: LabelerConfig, original: Generator, *, seed: int) -> Labeler:
