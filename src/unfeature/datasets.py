@@ -5,15 +5,16 @@ These are read only to train an original, a judge or an oracle; unlearning needs
 
 import gzip
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from unfeature.errors import UserError
@@ -35,6 +36,22 @@ class ImageSet:
     def where(self, keep: Tensor) -> "ImageSet":
         """The images for which the boolean `keep` holds."""
         return type(self)(self.images[keep], self.labels[keep], self.classes)
+
+
+@dataclass(frozen=True)
+class AttributeSet:
+    """Images in [−1, 1], each with several yes/no attributes that do not exclude each other."""
+
+    images: Float[Tensor, "n c h w"]
+    labels: Bool[Tensor, "n k"]
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def where(self, keep: Tensor) -> "AttributeSet":
+        """The images for which the boolean `keep` holds."""
+        return type(self)(self.images[keep], self.labels[keep], self.names)
 
 
 def load_images(path: str | Path, *, split: str = "train", size: int | None = None) -> ImageSet:
@@ -112,17 +129,38 @@ def _folder(path: Path, size: int | None) -> ImageSet:
         raise UserError(
             f"no data in '{path}': expected IDX files, an .npz, or one folder of pictures a class"
         )
-    images = [_picture(file, size) for file, _ in files]
-    shapes = {tuple(image.shape) for image in images}
-    if len(shapes) > 1:
-        raise UserError(f"the pictures in '{path}' have different sizes; give --size")
-    return ImageSet(torch.stack(images), torch.tensor([label for _, label in files]), classes)
+    images = read_pictures([file for file, _ in files], size=size)
+    return ImageSet(images, torch.tensor([label for _, label in files]), classes)
 
 
-def _picture(path: Path, size: int | None) -> Float[Tensor, "c h w"]:
+def read_pictures(
+    files: Sequence[Path], *, size: int | None, crop: bool = False
+) -> Float[Tensor, "n c h w"]:
+    """Pictures of one size, or made so: grey if the file is grey, else RGB.
+
+    Args:
+        size: height and width to resize to.
+        crop: take the largest square in the middle first.
+    """
+    first = _picture(files[0], size, crop)
+    images = torch.empty(len(files), *first.shape)
+    for row, file in zip(images, files, strict=True):
+        image = _picture(file, size, crop)
+        if image.shape != row.shape:
+            raise UserError(
+                f"the pictures in '{file.parent}' have different sizes or numbers of channels "
+                f"({list(first.shape)}, {list(image.shape)}); give --size, and grey or RGB alone"
+            )
+        row.copy_(image)
+    return images
+
+
+def _picture(path: Path, size: int | None, crop: bool) -> Float[Tensor, "c h w"]:
     try:
         with Image.open(path) as opened:
             image = opened if opened.mode == "L" else opened.convert("RGB")
+            if crop:
+                image = ImageOps.fit(image, (min(image.size),) * 2, Image.Resampling.LANCZOS)
             if size is not None:
                 image = image.resize((size, size), Image.Resampling.LANCZOS)
             pixels = np.asarray(image, dtype=np.float32)
