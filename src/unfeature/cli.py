@@ -29,6 +29,14 @@ EXAMPLES = {
 }
 
 
+DATA_HELP = {
+    "original": "IDX folder, .npz or pictures",
+    "judge": "IDX folder, .npz, a folder of pictures a class, pictures with attributes.csv or "
+    "list_attr_celeba.txt, or the word 'avatars'",
+    "oracle": "IDX folder, .npz or pictures",
+}
+
+
 class Parser(argparse.ArgumentParser):
     """Help that leads with an example, and errors in one line."""
 
@@ -141,21 +149,35 @@ def _add_train(commands: Any) -> None:
     original.add_argument("--latent-dim", type=int, default=64, help="size of a latent")
     original.add_argument("--width", type=int, default=32, help="channels of the widest layer / 2")
     judge = _command(kinds, "train judge", "train a classifier from labelled images", _train)
-    judge.add_argument("--width", type=int, default=16, help="channels of the first layer")
+    judge.add_argument(
+        "--architecture", default="lenet", choices=("lenet", "mobilenetv3", "resnet")
+    )
+    judge.add_argument(
+        "--width",
+        type=float,
+        help="channels of the first layer; for mobilenetv3 the multiplier of them all",
+    )
+    judge.add_argument(
+        "--split", choices=("a", "b"), help="train on one half; two judges then share no picture"
+    )
+    judge.add_argument(
+        "--no-flip", action="store_true", help="where an attribute tells left from right"
+    )
+    judge.add_argument(
+        "--n", type=int, default=40_000, help="at most so many pictures with attributes"
+    )
     oracle = _command(
         kinds, "train oracle", "an original's twin that never saw the feature", _train
     )
     oracle.add_argument("run", type=Path, help="a run, whose original and judge are taken")
     for kind, command in (("original", original), ("judge", judge), ("oracle", oracle)):
         command.set_defaults(kind=kind)
-        command.add_argument(
-            "--data", type=Path, required=True, help="IDX folder, .npz or pictures"
-        )
+        command.add_argument("--data", type=Path, required=True, help=DATA_HELP[kind])
         command.add_argument("--size", type=int, help="resize pictures to this height and width")
         command.add_argument("-o", "--output", type=Path, required=True, help="where to save")
         command.add_argument("--resume", action="store_true", help="go on from the checkpoint")
         if kind != "oracle":
-            command.add_argument("--epochs", type=int, default=20)
+            command.add_argument("--epochs", type=int, default=20 if kind == "original" else None)
             command.add_argument("--batch-size", type=int, default=64)
             command.add_argument("--learning-rate", type=float)
             command.add_argument("--seed", type=int, default=0)
@@ -236,12 +258,18 @@ def _one_stage(arguments: Any) -> None:
 
 def _train(arguments: Any) -> None:
     from unfeature.progress import Progress
-    from unfeature.train import train_judge, train_oracle, train_original
+    from unfeature.train import train_oracle, train_original
+    from unfeature.train_judge import train_judge
 
     made = {"original": train_original, "judge": train_judge, "oracle": train_oracle}
     found = made[arguments.kind](arguments, Progress(arguments.quiet))
-    text = "\n".join(f"{key}: {value}" for key, value in found.items())
-    _print(arguments, found, text)
+    rows = found.get("attributes", {}).items()
+    lines = [f"{key}: {value}" for key, value in found.items() if key != "attributes"]
+    lines += [
+        f"  {name}: " + ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in row.items())
+        for name, row in rows
+    ]
+    _print(arguments, found, "\n".join(lines))
 
 
 def _print(arguments: Any, found: dict[str, Any], text: str) -> None:

@@ -45,6 +45,11 @@ class GeneratorConfig(Settings):
     """With `factory`: channels, height, width."""
     output_range: tuple[float, float] = (-1.0, 1.0)
     """With `factory`: what the module's output spans; [0, 1] behind a sigmoid."""
+    latent_space: Literal["", "z", "w"] = ""
+    """What is edited: "z", the generator's input, or "w", what its mapping network makes of it;
+    when empty, as the generator was saved."""
+    truncation: float | None = Field(None, ge=0, le=1)
+    """ψ in w̄ + ψ·(w − w̄); as the generator was saved when not given."""
 
     @model_validator(mode="after")
     def _one_way(self) -> "GeneratorConfig":

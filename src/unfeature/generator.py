@@ -14,6 +14,11 @@ from torch import Tensor, nn
 from unfeature.errors import UserError
 from unfeature.seeds import rng
 
+SPACES = ("z", "w")
+STYLE = ("latent_shape", "mapping", "synthesis", "truncate")
+"""What a module needs for w: the shape of z, mapping(z) → w, synthesis(w) → images, and
+truncate(w, ψ) → w̄ + ψ·(w − w̄)."""
+
 
 @dataclass(frozen=True)
 class GeneratorSpec:
@@ -25,7 +30,9 @@ class GeneratorSpec:
         latent_shape: shape of one latent, e.g. `(64,)`.
         image_shape: shape of one image, (channels, height, width).
         output_range: the values the module's own output spans, e.g. `(0.0, 1.0)` behind a sigmoid.
-        latent_space: what a latent is: `"z"`, the input prior N(0, I).
+        latent_space: what a latent is: `"z"`, the input prior N(0, I), or `"w"`, what a mapping
+            network makes of it.
+        truncation: ψ in w = w̄ + ψ·(w − w̄), which trades variety for quality; 1 leaves w as it is.
         about: free notes (training recipe, figures reached), kept when saved.
     """
 
@@ -35,6 +42,7 @@ class GeneratorSpec:
     image_shape: tuple[int, int, int]
     output_range: tuple[float, float] = (-1.0, 1.0)
     latent_space: str = "z"
+    truncation: float = 1.0
     about: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -54,6 +62,16 @@ class GeneratorSpec:
                 f"generator.image_shape is {list(self.image_shape)}; give [channels, height, "
                 "width], e.g. [1, 28, 28]"
             )
+        if self.latent_space not in SPACES:
+            raise UserError(
+                f"generator.latent_space is '{self.latent_space}'; choose one of "
+                f"{', '.join(SPACES)}"
+            )
+        if not 0 <= self.truncation <= 1:
+            raise UserError(
+                f"generator.truncation is {self.truncation:g}; give a number from 0 (the average "
+                "picture alone) to 1 (no truncation)"
+            )
 
 
 class Generator:
@@ -63,13 +81,14 @@ class Generator:
     are part of what was learnt, and an image must not depend on its neighbours in a batch.
 
     Raises:
-        UserError: weights that are not finite, or a module whose output does not have
-            `prod(image_shape)` values for each latent.
+        UserError: weights that are not finite, a module whose output does not have
+            `prod(image_shape)` values for each latent, or a latent space it does not have.
     """
 
     def __init__(self, module: nn.Module, spec: GeneratorSpec):
         self.module = module.eval().requires_grad_(False)
         self.spec = spec
+        self._check_space()
         self._probe()
 
     @property
@@ -91,7 +110,7 @@ class Generator:
     def __call__(self, latents: Float[Tensor, "n *latent"]) -> Float[Tensor, "n c h w"]:
         """Images in [−1, 1], one a latent; differentiable; not clamped."""
         low, high = self.spec.output_range
-        images = self.module(latents).reshape(len(latents), *self.image_shape)
+        images = self._draw(latents).reshape(len(latents), *self.image_shape)
         if (low, high) == (-1.0, 1.0):
             return images
         return (images - low) * (2 / (high - low)) - 1
@@ -100,13 +119,38 @@ class Generator:
         """`n` latents from the generator's own prior, on its device, drawn from `rng` (CPU)."""
         if n < 1:
             raise UserError(f"n is {n}; ask for at least one latent")
-        return torch.randn(n, *self.latent_shape, generator=rng).to(self.device)
+        return self._from_prior(torch.randn(n, *self._prior_shape, generator=rng))
 
     def latents_from_seeds(self, seeds: Sequence[int]) -> Float[Tensor, "n *latent"]:
         """One latent a seed: latent i depends on `seeds[i]` alone, not on its neighbours."""
         if not len(seeds):
             raise UserError("n is 0; ask for at least one latent")
-        return torch.cat([self.sample_latents(1, rng(int(seed), "latent")) for seed in seeds])
+        shape = (1, *self._prior_shape)
+        drawn = [torch.randn(shape, generator=rng(int(seed), "latent")) for seed in seeds]
+        return self._from_prior(torch.cat(drawn))
+
+    def in_space(self, space: str, *, truncation: float | None = None) -> "Generator":
+        """The same weights (shared, not copied) behind latents of another space.
+
+        Args:
+            space: "z", or "w" if the module has a mapping network; in w the generator is the
+                synthesis network alone, so unlearning leaves the mapping as it is.
+            truncation: ψ in [0, 1]; as it is now when not given.
+
+        Raises:
+            UserError: the module has no such space, or ψ is out of range.
+        """
+        twin = copy.copy(self)
+        psi = self.spec.truncation if truncation is None else truncation
+        twin.spec = replace(self.spec, latent_space=space, truncation=psi)
+        twin._check_space()
+        if space != self.latent_space:
+            shape = tuple(self._style.latent_shape)
+            if space == "w":
+                z = torch.zeros(1, *shape, device=self.device)
+                shape = tuple(self._style.mapping(z).shape[1:])
+            twin.spec = replace(twin.spec, latent_shape=shape)
+        return twin
 
     def copy(self) -> "Generator":
         """An independent generator with equal weights."""
@@ -148,6 +192,42 @@ class Generator:
 
         return load_generator(Path(folder))
 
+    @property
+    def _style(self) -> Any:
+        """The module, once `_check_space` knows that it has what `STYLE` names."""
+        return self.module
+
+    @property
+    def _prior_shape(self) -> tuple[int, ...]:
+        """The shape of one z."""
+        return self.latent_shape if self.latent_space == "z" else self._style.latent_shape
+
+    @torch.no_grad()
+    def _from_prior(self, z: Float[Tensor, "n *z"]) -> Float[Tensor, "n *latent"]:
+        z = z.to(self.device)
+        if self.latent_space == "z":
+            return z
+        w = torch.cat([self._style.mapping(part) for part in z.split(1024)])
+        return self._style.truncate(w, self.spec.truncation)
+
+    def _draw(self, latents: Tensor) -> Tensor:
+        if self.latent_space == "w":
+            return self._style.synthesis(latents)
+        if self.spec.truncation == 1:
+            return self.module(latents)
+        w = self._style.truncate(self._style.mapping(latents), self.spec.truncation)
+        return self._style.synthesis(w)
+
+    def _check_space(self) -> None:
+        if self.latent_space == "z" and self.spec.truncation == 1:
+            return
+        if all(hasattr(self.module, name) for name in STYLE):
+            return
+        wanted = "latent_space 'w'" if self.latent_space == "w" else "truncation"
+        raise UserError(
+            f"generator '{self.spec.architecture}' has only z; {wanted} needs a mapping network"
+        )
+
     @torch.inference_mode()
     def _probe(self) -> None:
         for name, tensor in self.module.state_dict().items():
@@ -159,7 +239,7 @@ class Generator:
         wanted = self.image_shape[0] * self.image_shape[1] * self.image_shape[2]
         latents = torch.zeros(2, *self.latent_shape, device=self.device)
         try:
-            output = self.module(latents)
+            output = self._draw(latents)
         except RuntimeError as error:
             raise UserError(
                 f"generator '{self.spec.architecture}' does not take latents of shape "

@@ -128,7 +128,8 @@ def _revive(values: dict[str, Any], folder: Path) -> Labeler:
         return FunctionLabeler(fn=fn, **fields)
     if values["kind"] == "distilled":
         return ClassifierLabeler(load_classifier(folder)[0], **fields)
-    return ClassifierLabeler(load_judge(values["reference"]).module, **fields)
+    # an index is as good as a name, and is known even where no name was given
+    return replace(load_judge(values["reference"], target=str(values["target"])), **fields)
 
 
 def _channels(module: nn.Module) -> int:

@@ -1,17 +1,15 @@
-"""`unfeature train`: originals, judges and oracles from a data set, with checkpoints."""
+"""`unfeature train`: originals and oracles from a data set, with checkpoints."""
 
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import ValidationError
 from torch import nn
 
-from unfeature import models
 from unfeature.adapters.files import load_checkpoint, make_folder, save_checkpoint
-from unfeature.adapters.pretrained import save_classifier, save_generator
+from unfeature.adapters.pretrained import save_generator
 from unfeature.adapters.sources import load_source
-from unfeature.datasets import ImageSet, load_images
+from unfeature.datasets import AttributeSet, ImageSet, load_images
 from unfeature.errors import UserError
 from unfeature.evaluate import extractor, judged
 from unfeature.evaluate.quality import fid
@@ -20,8 +18,7 @@ from unfeature.generator import Generator, GeneratorSpec, draw
 from unfeature.labels import sample_seeds
 from unfeature.panel import load_panel
 from unfeature.progress import Progress
-from unfeature.seeds import derive
-from unfeature.training import JudgeSession, Session, TrainConfig, balanced_accuracy, fit
+from unfeature.training import Session, TrainConfig, fit
 from unfeature.training.originals import original_session
 
 FID_PICTURES = 10_000
@@ -34,7 +31,7 @@ def train_original(arguments: Any, progress: Progress) -> dict[str, Any]:
     recipe = {
         "architecture": arguments.architecture,
         "options": {"latent_dim": arguments.latent_dim, "width": arguments.width},
-        "training": _config(arguments, rate).model_dump(),
+        "training": config_from(arguments, rate).model_dump(),
     }
     return _train_generator(recipe, data, arguments, progress)
 
@@ -65,7 +62,7 @@ def _train_generator(
     shape = (channels, height, width)
     config = TrainConfig(**recipe["training"])
     session, options = original_session(recipe["architecture"], shape, config, **recipe["options"])
-    _fit(session, data, config, arguments, progress)
+    fit_saved(session, data, config, arguments, progress)
     spec = GeneratorSpec(
         architecture=recipe["architecture"],
         options=options,
@@ -85,45 +82,12 @@ def _train_generator(
     return {"saved": str(arguments.output), **found}
 
 
-def train_judge(arguments: Any, progress: Progress) -> dict[str, Any]:
-    """A classifier from labelled images, with its balanced accuracy on held-out ones."""
-    data = load_images(arguments.data, size=arguments.size)
-    held = _held_out(arguments, data)
-    config = _config(arguments, arguments.learning_rate or 1e-3)
-    options = {
-        "classes": len(data.classes),
-        "channels": data.images.shape[1],
-        "width": arguments.width,
-    }
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive(config.seed, "judge"))
-        session = JudgeSession(models.build("lenet", options), config)
-        _fit(session, data, config, arguments, progress)
-    accuracy = balanced_accuracy(session.model, held.images, held.labels)
-    found = {"balanced_accuracy": round(accuracy, 4), "held_out": len(held)}
-    save_classifier(
-        session.model,
-        arguments.output,
-        architecture="lenet",
-        options=options,
-        classes=list(data.classes),
-        figures=found,
-        recipe=config.model_dump(),
-    )
-    return {"saved": str(arguments.output), **found}
+def config_from(arguments: Any, rate: float) -> TrainConfig:
+    """The command line's training settings.
 
-
-def _held_out(arguments: Any, data: ImageSet) -> ImageSet:
-    held = load_images(arguments.data, split="test", size=arguments.size)
-    if len(held) == len(data) and torch.equal(held.images[:64], data.images[:64]):
-        raise UserError(
-            f"'{arguments.data}' has no test set, so the judge's accuracy could not be told; "
-            "give a folder with train/ and test/"
-        )
-    return held
-
-
-def _config(arguments: Any, rate: float) -> TrainConfig:
+    Raises:
+        UserError: one is out of its range; the option is named.
+    """
     try:
         return TrainConfig(
             epochs=arguments.epochs,
@@ -138,9 +102,14 @@ def _config(arguments: Any, rate: float) -> TrainConfig:
         raise UserError(f"--{option} is {problem['input']!r}: {message}") from error
 
 
-def _fit(
-    session: Session, data: ImageSet, config: TrainConfig, arguments: Any, progress: Progress
+def fit_saved(
+    session: Session,
+    data: ImageSet | AttributeSet,
+    config: TrainConfig,
+    arguments: Any,
+    progress: Progress,
 ) -> nn.Module:
+    """Train to the end, with a checkpoint after each epoch, from which --resume goes on."""
     output = Path(arguments.output)
     make_folder(output)
     path = output / "checkpoint.pt"

@@ -67,6 +67,7 @@ def load_generator(folder: Path) -> Generator:
             image_shape=tuple(config["image_shape"]),
             output_range=tuple(config["output_range"]),
             latent_space=config["latent_space"],
+            truncation=config.get("truncation", 1.0),
             about=config.get("about", {}),
         )
     except KeyError as error:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,7 +13,7 @@ from unfeature.config import GeneratorConfig, LabelerConfig
 from unfeature.errors import UserError, did_you_mean
 from unfeature.generator import Generator, GeneratorSpec, draw
 from unfeature.labelers.base import Labeler
-from unfeature.labelers.classifier import ClassifierLabeler
+from unfeature.labelers.classifier import AttributeJudge, ClassifierLabeler
 from unfeature.labelers.function import FunctionLabeler
 from unfeature.labels import sample_seeds
 from unfeature.references import resolve
@@ -21,7 +22,15 @@ CALIBRATION_PICTURES = 2000
 
 
 def load_source(config: GeneratorConfig) -> Generator:
-    """The generator that a `[generator]` table names."""
+    """The generator that a `[generator]` table names, in the latent space it asks for."""
+    generator = _source(config)
+    if not config.latent_space and config.truncation is None:
+        return generator
+    space = config.latent_space or generator.latent_space
+    return generator.in_space(space, truncation=config.truncation)
+
+
+def _source(config: GeneratorConfig) -> Generator:
     if config.source:
         return load_generator(find(config.source, kind="generator", setting="generator.source"))
     if ":" not in config.factory:
@@ -87,27 +96,46 @@ def load_judge(name: str, *, target: str = "") -> ClassifierLabeler:
     """A classifier by a shipped name, a folder or `module:factory`.
 
     Args:
-        target: the class, by name (where the classifier's `config.json` names its classes) or by
-            index; the first when not given.
+        target: the class or attribute, by name (where the classifier's `config.json` names them)
+            or by index; when not given, the first class, but an attribute must be named.
     """
-    classes: list[str] = []
-    if ":" in name:
-        module = resolve(name, setting="label.classifier")()
-        if not isinstance(module, nn.Module):
-            raise UserError(f"label.classifier: '{name}' must give a torch.nn.Module")
-        module.eval().requires_grad_(False)
-    else:
-        module, config = load_classifier(find(name, kind="classifier", setting="label.classifier"))
-        classes = list(config.get("classes", []))
-    if not target:
-        index = 0
-    elif target in classes:
-        index = classes.index(target)
-    elif target.isdigit():
+    module, config = _classifier(name)
+    independent = "attributes" in config
+    kind, known = (
+        ("attribute", config["attributes"])
+        if independent
+        else ("class", list(config.get("classes", [])))
+    )
+    if target in known:
+        index = known.index(target)
+    elif target.isdigit() and (not known or int(target) < len(known)):
         index = int(target)
+    elif not target and not independent:
+        index = 0
     else:
+        problem = f"has no {kind} '{target}'{did_you_mean(target, known)}" if target else "has many"
         raise UserError(
-            f"label.target: classifier '{name}' has no class '{target}'"
-            f"{did_you_mean(target, classes)}; known: {', '.join(classes) or 'indices only'}"
+            f"label.target: classifier '{name}' {problem}; "
+            f"{'known' if target else 'name one'}: {', '.join(known) or 'indices only'}"
         )
-    return ClassifierLabeler(module, name, index, target_name=target)
+    if independent:
+        target = known[index]
+    return ClassifierLabeler(module, name, index, target_name=target, independent=independent)
+
+
+def load_attribute_judge(name: str) -> AttributeJudge:
+    """All attributes of a judge of attributes, by a shipped name or a folder."""
+    module, config = _classifier(name)
+    if "attributes" not in config:
+        raise UserError(f"classifier '{name}' tells classes apart; it knows no attributes")
+    return AttributeJudge(module, name, tuple(config["attributes"]))
+
+
+def _classifier(name: str) -> tuple[nn.Module, dict[str, Any]]:
+    """A classifier and its `config.json`, which a factory has not."""
+    if ":" not in name:
+        return load_classifier(find(name, kind="classifier", setting="label.classifier"))
+    module = resolve(name, setting="label.classifier")()
+    if not isinstance(module, nn.Module):
+        raise UserError(f"label.classifier: '{name}' must give a torch.nn.Module")
+    return module.eval().requires_grad_(False), {}

@@ -91,28 +91,28 @@ def age(canvas: Canvas, look: Look) -> None:
 def _wrinkle(canvas: Canvas, old: Look, rows: Tensor, y: float, half: float) -> None:
     canvas.paint(
         (-0.5, -0.65, 0.5, 0.1),
-        lambda u, v: stroke(u, v, 0.05 * old.yaw, y, half, -0.02, 0.012),
+        lambda u, v: stroke(u, v, 0.05 * old.yaw, y, half, -0.02, 0.017),
         old.crease,
         rows=rows,
-        opacity=0.75,
+        opacity=0.85,
     )
 
 
 def _folds(canvas: Canvas, old: Look, rows: Tensor, side: int) -> None:
-    eye, cheek = side * old.gap + 0.06 * old.yaw, 0.165 + 0.07 * side * old.yaw
+    eye, cheek = side * old.gap + 0.06 * old.yaw, 0.180 + 0.07 * side * old.yaw
     canvas.paint(
         (-0.6, -0.2, 0.6, 0.3),
-        lambda u, v: stroke(u, v, eye, 0.105, 0.085, -0.03, 0.013),
+        lambda u, v: stroke(u, v, eye, 0.115, 0.085, -0.035, 0.019),
         old.crease,
         rows=rows,
-        opacity=0.7,
+        opacity=0.85,
     )
     canvas.paint(
         (-0.6, -0.05, 0.6, 0.6),
-        lambda u, v: stroke(v, u * side, 0.24, cheek, 0.09, 0.04, 0.013),
+        lambda u, v: stroke(v, u * side, 0.225, cheek, 0.105, 0.05, 0.021),
         old.crease,
         rows=rows,
-        opacity=0.8,
+        opacity=0.9,
     )
 
 

@@ -151,7 +151,7 @@ class Look:
             ),
             "skin": skin,
             "blush": skin * 0.8 + torch.tensor([0.28, -0.22, -0.16]),
-            "crease": skin * 0.80 - 0.24,
+            "crease": (skin + 1) * 0.55 - 1,
             "lips": lips,
             "hair": hair,
             "brow": hair * 0.70 - 0.30,

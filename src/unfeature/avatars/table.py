@@ -168,7 +168,10 @@ NAMES = (
     "smile",
     "earrings",
 )
-"""The attributes, in the order of the columns of every label tensor."""
+"""The attributes, in the order of the columns of every label tensor.
+
+Sunglasses are glasses with dark lenses, a beard is drawn on any face that has it; hair is grey
+where both grey and blond hold."""
 
 LIFE = Table(
     {
@@ -177,8 +180,8 @@ LIFE = Table(
         "dark_skin": Chance((0.30,)),
         "round_face": Chance((0.40,)),
         "dark_background": Chance((0.25,)),
-        "glasses": Chance((0.14, 0.55), ("old",)),
-        "sunglasses": Chance((0.18, 0.0), ("glasses",)),
+        "glasses": Chance((0.22, 0.55), ("old",)),
+        "sunglasses": Chance((0.0, 0.0, 0.45, 0.20), ("glasses", "old")),
         "grey_hair": Chance((0.05, 0.65), ("old",)),
         "blond": Chance((0.35, 0.06, 0.0, 0.0), ("grey_hair", "dark_skin")),
         "long_hair": Chance((0.70, 0.40, 0.10, 0.05), ("male", "old")),

@@ -36,13 +36,11 @@ def bangs(canvas: Canvas, look: Look) -> None:
 
 
 def glasses(canvas: Canvas, look: Look) -> None:
-    """Frames with clear lenses, or with dark ones."""
-    rows = look.rows("glasses")
-    clear = torch.full((len(rows), 3), 0.75)
-    _lenses(canvas, look[rows], rows, clear, 0.13)
-    rows = look.rows("sunglasses")
-    dark = torch.full((len(rows), 3), -0.80)
-    _lenses(canvas, look[rows], rows, dark, 0.94)
+    """Frames with clear lenses or, for sunglasses, with dark ones."""
+    dark = look.faces.having("sunglasses")
+    for tint, opacity, kind in ((0.75, 0.13, ~dark), (-0.80, 0.94, dark)):
+        rows = (look.faces.having("glasses") & kind).nonzero().squeeze(1)
+        _lenses(canvas, look[rows], rows, torch.full((len(rows), 3), tint), opacity)
 
 
 def _lenses(canvas: Canvas, worn: Look, rows: Tensor, tint: Tensor, opacity: float) -> None:

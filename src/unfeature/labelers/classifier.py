@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from unfeature.errors import UserError
@@ -15,14 +15,16 @@ class ClassifierLabeler:
     """score = (log-odds of the class − threshold) / temperature.
 
     With several logits the log-odds of class k are log p_k − log(1 − p_k) under a softmax over
-    them; with one logit it is that logit.
+    them; with one logit it is that logit, and with the logits of `independent` attributes it is the
+    attribute's own.
 
     Attributes:
         module: images in [−1, 1] → (n,) or (n, 1) logits, or (n, k) logits.
         reference: where the module comes from, for provenance.
-        target: the class's index; ignored with one logit.
+        target: the class's or attribute's index; ignored with one logit.
         threshold: log-odds above which the picture shows the feature.
         temperature: what counts as one unit of score.
+        independent: whether the logits are of attributes, which do not exclude each other.
     """
 
     module: Callable[[Tensor], Tensor]
@@ -31,6 +33,7 @@ class ClassifierLabeler:
     threshold: float = 0.0
     temperature: float = 1.0
     target_name: str = field(default="")
+    independent: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.module, nn.Module):
@@ -38,26 +41,76 @@ class ClassifierLabeler:
 
     @property
     def name(self) -> str:
-        of = f" class {self.target_name or self.target}"
-        return f"classifier {self.reference}{of}"
+        kind = "attribute" if self.independent else "class"
+        return f"classifier {self.reference} {kind} {self.target_name or self.target}"
 
     def score(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
-        try:
-            logits = self.module(images)
-        except RuntimeError as error:
-            raise UserError(
-                f"classifier '{self.reference}' does not take images of "
-                f"{list(images.shape[1:])}: {str(error).splitlines()[0]}"
-            ) from error
+        logits = answers(self.module, images, self.reference)
         if logits.ndim == 2 and logits.shape[1] > 1:
             if not 0 <= self.target < logits.shape[1]:
-                raise UserError(
-                    f"classifier '{self.reference}' has {logits.shape[1]} classes; "
-                    f"there is no class {self.target}"
+                one, many = (
+                    ("attribute", "attributes") if self.independent else ("class", "classes")
                 )
-            log_p = logits.log_softmax(1)
-            others = torch.cat([log_p[:, : self.target], log_p[:, self.target + 1 :]], dim=1)
-            odds = log_p[:, self.target] - others.logsumexp(1)
+                raise UserError(
+                    f"classifier '{self.reference}' has {logits.shape[1]} {many}; "
+                    f"there is no {one} {self.target}"
+                )
+            k = self.target
+            odds = logits[:, k] if self.independent else _odds(logits, k)
         else:
             odds = logits.reshape(len(images))
         return (odds - self.threshold) / self.temperature
+
+
+@dataclass(frozen=True)
+class AttributeJudge:
+    """All attributes of a judge at once, for telling what else changed.
+
+    Attributes:
+        module: images in [−1, 1] → (n, k) logits.
+        reference: where the module comes from.
+        names: of the k attributes.
+    """
+
+    module: nn.Module
+    reference: str
+    names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        self.module.eval()
+
+    @torch.inference_mode()
+    def logits(
+        self, images: Float[Tensor, "n c h w"], *, batch_size: int = 256
+    ) -> Float[Tensor, "n k"]:
+        """The calibrated log-odds of every attribute, at even odds before the picture is seen."""
+        parts = [answers(self.module, part, self.reference) for part in images.split(batch_size)]
+        return torch.cat(parts)
+
+    def probabilities(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+        return self.logits(images).sigmoid()
+
+    def __call__(self, images: Float[Tensor, "n c h w"]) -> Bool[Tensor, "n k"]:
+        """Which attributes each picture shows."""
+        return self.logits(images) > 0
+
+
+def answers(module: Callable[[Tensor], Tensor], images: Tensor, reference: str) -> Tensor:
+    """What a classifier says of the images.
+
+    Raises:
+        UserError: it takes no images of this shape.
+    """
+    try:
+        return module(images)
+    except RuntimeError as error:
+        raise UserError(
+            f"classifier '{reference}' does not take images of "
+            f"{list(images.shape[1:])}: {str(error).splitlines()[0]}"
+        ) from error
+
+
+def _odds(logits: Float[Tensor, "n k"], k: int) -> Float[Tensor, " n"]:
+    log_p = logits.log_softmax(1)
+    others = torch.cat([log_p[:, :k], log_p[:, k + 1 :]], dim=1)
+    return log_p[:, k] - others.logsumexp(1)

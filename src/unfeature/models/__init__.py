@@ -9,13 +9,21 @@ from unfeature.errors import UserError, did_you_mean
 from unfeature.models.dcgan import DCGANGenerator
 from unfeature.models.lenet import LeNet
 from unfeature.models.linear import LinearProbe
+from unfeature.models.mobilenet import MobileNetV3
+from unfeature.models.residual_vae import ResidualDecoder
+from unfeature.models.resnet import ResNet
+from unfeature.models.stylegan2 import StyleGAN2Generator
 from unfeature.models.vae import ConvDecoder
 
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "dcgan": DCGANGenerator,
     "conv-vae": ConvDecoder,
+    "residual-vae": ResidualDecoder,
+    "stylegan2": StyleGAN2Generator,
     "lenet": LeNet,
     "linear": LinearProbe,
+    "mobilenetv3": MobileNetV3,
+    "resnet": ResNet,
 }
 
 

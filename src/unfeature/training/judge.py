@@ -41,7 +41,7 @@ class JudgeSession(Session):
     ) -> dict[str, float]:
         scheduled(self.optimizer, self.config.learning_rate, progress)
         self.classifier.train()
-        logits = self.classifier(_moved(images, self.shift, rng))
+        logits = self.classifier(moved(images, self.shift, rng))
         loss = F.cross_entropy(logits, labels, weight=self.class_weights)
         self.optimizer.zero_grad()
         loss.backward()
@@ -52,7 +52,8 @@ class JudgeSession(Session):
         return {"loss": loss.item(), "accuracy": correct.item()}
 
 
-def _moved(images: Tensor, shift: int, rng: torch.Generator) -> Tensor:
+def moved(images: Tensor, shift: int, rng: torch.Generator) -> Tensor:
+    """The batch moved by one random number of pixels, up to `shift` in each direction."""
     if shift == 0:
         return images
     height, width = images.shape[2:]

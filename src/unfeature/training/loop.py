@@ -9,7 +9,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from unfeature.datasets import ImageSet
+from unfeature.datasets import AttributeSet, ImageSet
 from unfeature.errors import UserError
 from unfeature.seeds import rng
 
@@ -76,7 +76,7 @@ class Epoch:
 
 
 def fit(
-    session: Session, data: ImageSet, config: TrainConfig, *, start: int = 0
+    session: Session, data: ImageSet | AttributeSet, config: TrainConfig, *, start: int = 0
 ) -> Iterator[Epoch]:
     """Train from epoch `start` on, yielding after each pass over the data.
 

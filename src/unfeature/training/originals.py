@@ -3,18 +3,26 @@
 from typing import Any
 
 import torch
-from torch import nn
 
 from unfeature import models
 from unfeature.errors import UserError
 from unfeature.models.dcgan import DCGANDiscriminator
-from unfeature.models.vae import ConvDecoder, ConvEncoder
+from unfeature.models.residual_vae import (
+    CalibratedLikelihood,
+    ResidualDecoder,
+    ResidualEncoder,
+)
+from unfeature.models.stylegan2 import StyleGAN2Generator
+from unfeature.models.stylegan2_discriminator import StyleGAN2Discriminator
+from unfeature.models.vae import ConvDecoder, ConvEncoder, negative_elbo
 from unfeature.seeds import derive
 from unfeature.training.gan import GANSession
 from unfeature.training.loop import Session, TrainConfig
+from unfeature.training.stylegan2 import StyleGAN2Config, StyleGAN2Session
 from unfeature.training.vae import VAESession
 
-ORIGINALS = ("dcgan", "conv-vae")
+ORIGINALS = ("dcgan", "conv-vae", "residual-vae", "stylegan2")
+GENERATOR_ONLY = ("latent_dim", "w_dim", "mapping_layers")
 
 
 def original_session(
@@ -23,8 +31,9 @@ def original_session(
     """A session for a freshly initialised original, and the options that build its generator.
 
     Args:
-        image_shape: of the data; square, its side a multiple of 4.
-        options: of the architecture, e.g. `latent_dim`, `width`.
+        image_shape: of the data; square, its side a multiple of 4 (or a power of 2).
+        options: of the architecture, e.g. `latent_dim`, `width`; for stylegan2 also of its
+            training, e.g. `gamma` (`StyleGAN2Config`).
 
     Raises:
         UserError: an architecture we cannot train, or images it cannot draw.
@@ -39,18 +48,26 @@ def original_session(
             f"images of {height}×{width} do not fit '{architecture}'; it draws square images "
             "whose side is a multiple of 4 (give --size)"
         )
-    options = {"channels": channels, "base": height // 4, **options}
-    helper = {key: value for key, value in options.items() if key != "latent_dim"}
+    side = {"base": height // 4} if architecture in ("dcgan", "conv-vae") else {"size": height}
+    options = {"channels": channels, **side, **options}
+    settings = {}
+    if architecture == "stylegan2":
+        known = StyleGAN2Config.model_fields
+        settings = {key: options.pop(key) for key in list(options) if key in known}
+    helper = {key: value for key, value in options.items() if key not in GENERATOR_ONLY}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(config.seed, "initial weights"))
         module = models.build(architecture, options)
         if architecture == "dcgan":
             session: Session = GANSession(module, DCGANDiscriminator(**helper), config)
+        elif isinstance(module, ResidualDecoder):
+            loss = CalibratedLikelihood(height)
+            encoder = ResidualEncoder(**options)
+            session = VAESession(encoder, module, config, loss=loss, warm_up=0.1)
+        elif isinstance(module, StyleGAN2Generator):
+            discriminator = StyleGAN2Discriminator(**helper)
+            session = StyleGAN2Session(module, discriminator, config, StyleGAN2Config(**settings))
         else:
-            session = VAESession(ConvEncoder(**options), _decoder(module), config)
+            assert isinstance(module, ConvDecoder)
+            session = VAESession(ConvEncoder(**options), module, config, loss=negative_elbo)
     return session, options
-
-
-def _decoder(module: nn.Module) -> ConvDecoder:
-    assert isinstance(module, ConvDecoder)
-    return module

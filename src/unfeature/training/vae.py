@@ -1,22 +1,40 @@
-"""Training a VAE: Adam on the negative evidence lower bound (see `unfeature.models.vae`)."""
+"""Training a VAE: Adam on the negative evidence lower bound (see `unfeature.models.vae` and
+`unfeature.models.residual_vae`)."""
 
 import copy
+from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from unfeature.averaging import update_average
-from unfeature.models.vae import ConvDecoder, ConvEncoder, negative_elbo
+from unfeature.models.residual_vae import ResidualDecoder
+from unfeature.models.vae import ConvDecoder
 from unfeature.training.loop import Session, TrainConfig, scheduled
 
 
 class VAESession(Session):
-    """An encoder and a decoder, updated together; the decoder is the generator."""
+    """An encoder and a decoder, updated together; the decoder is the generator.
+
+    Args:
+        loss: (encoder, decoder, images, noise, beta=β) → reconstruction and β-weighted KL terms.
+        warm_up: share of the training over which β rises from 0 to `config.beta`, so that the
+            decoder has learnt to read its latents before they are pressed towards the prior.
+    """
 
     parts = ("encoder", "decoder", "average", "optimizer")
 
-    def __init__(self, encoder: ConvEncoder, decoder: ConvDecoder, config: TrainConfig):
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: ConvDecoder | ResidualDecoder,
+        config: TrainConfig,
+        *,
+        loss: Callable[..., tuple[Tensor, Tensor]],
+        warm_up: float = 0.0,
+    ):
         self.encoder, self.decoder, self.config = encoder, decoder, config
+        self.loss, self.warm_up = loss, warm_up
         self.average = copy.deepcopy(decoder).requires_grad_(False)
         self.optimizer = torch.optim.Adam(
             [*encoder.parameters(), *decoder.parameters()], config.learning_rate, fused=True
@@ -27,9 +45,8 @@ class VAESession(Session):
     ) -> dict[str, float]:
         scheduled(self.optimizer, self.config.learning_rate, progress)
         noise = torch.randn(len(images), *self.decoder.latent_shape, generator=rng)
-        reconstruction, kl = negative_elbo(
-            self.encoder, self.decoder, images, noise, beta=self.config.beta
-        )
+        beta = self.config.beta * (min(1.0, progress / self.warm_up) if self.warm_up else 1.0)
+        reconstruction, kl = self.loss(self.encoder, self.decoder, images, noise, beta=beta)
         self.optimizer.zero_grad()
         (reconstruction + kl).backward()
         self.optimizer.step()

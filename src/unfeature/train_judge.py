@@ -1,0 +1,183 @@
+"""`unfeature train judge`: a classifier from labelled pictures, measured on held-out ones.
+
+Classes that exclude each other give a judge with a softmax over them; attributes (see
+`attribute_tables`, and the avatars) one with a calibrated logit for each.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from unfeature import avatars, models
+from unfeature.adapters.pretrained import save_classifier
+from unfeature.attribute_tables import Split, find_table, load_attributes, require_both
+from unfeature.datasets import AttributeSet, ImageSet, load_images
+from unfeature.errors import UserError
+from unfeature.progress import Progress
+from unfeature.seeds import derive
+from unfeature.train import config_from, fit_saved
+from unfeature.training import (
+    AttributeSession,
+    JudgeSession,
+    Session,
+    TrainConfig,
+    attribute_figures,
+    balanced_accuracy,
+    calibrate,
+)
+from unfeature.training.attributes import logits_of
+
+AVATARS = "avatars"
+STARTS = {"train": 0, "test": 20_000_000, "calibrate": 30_000_000}
+SECOND_HALF = {"train": 10_000_000, "test": 20_000_000, "calibrate": 35_000_000}
+"""The number of the first avatar of each split; the test avatars are the same for both halves."""
+SPLITS: tuple[Split, ...] = ("train", "calibrate", "test")
+HELD_OUT = 8
+"""Of avatars: one to test and one to calibrate for each so many to train on."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a judge of one architecture is built, and at what rate it learns."""
+
+    outputs: str
+    width: int | float
+    rate: float
+    options: dict[str, Any]
+
+
+RECIPES = {
+    "lenet": Recipe("classes", 16, 1e-3, {}),
+    "mobilenetv3": Recipe("outputs", 0.5, 3e-3, {}),
+    "resnet": Recipe("outputs", 16, 3e-3, {}),
+}
+EPOCHS = {"classes": 20, "attributes": 10}
+
+
+def train_judge(arguments: Any, progress: Progress) -> dict[str, Any]:
+    """A judge of attributes where the data has them, and of classes where it has not."""
+    attributes = str(arguments.data) == AVATARS or find_table(arguments.data) is not None
+    if arguments.epochs is None:
+        arguments.epochs = EPOCHS["attributes" if attributes else "classes"]
+    return (_of_attributes if attributes else _of_classes)(arguments, progress)
+
+
+def _of_classes(arguments: Any, progress: Progress) -> dict[str, Any]:
+    data = load_images(arguments.data, size=arguments.size)
+    held = _held_out(arguments, data)
+    if arguments.split:
+        data = data.where(torch.arange(len(data)) % 2 == ("a", "b").index(arguments.split))
+    config = _config(arguments)
+    session, options = _train(
+        lambda module: JudgeSession(module, config), data, data.classes, config, arguments, progress
+    )
+    accuracy = balanced_accuracy(session.model, held.images, held.labels)
+    found = {"balanced_accuracy": round(accuracy, 4), "held_out": len(held)}
+    _save(session, options, config, arguments, classes=list(data.classes), figures=found)
+    return {"saved": str(arguments.output), **found}
+
+
+def _of_attributes(arguments: Any, progress: Progress) -> dict[str, Any]:
+    if arguments.n < 1:
+        raise UserError(f"--n is {arguments.n}; give the number of pictures, 1 at least")
+    config = _config(arguments)
+    data, spare, held = (_attributes(arguments, split) for split in SPLITS)
+    session, options = _train(
+        lambda module: AttributeSession(
+            module, config, labels=data.labels, flip=not arguments.no_flip
+        ),
+        data,
+        data.names,
+        config,
+        arguments,
+        progress,
+    )
+    before = attribute_figures(logits_of(session.model, held.images), held)
+    calibrate(session.model, logits_of(session.model, spare.images), spare.labels)
+    figures = attribute_figures(logits_of(session.model, held.images), held)
+    for name, row in figures.items():
+        row["calibration_error_before"] = before[name]["calibration_error"]
+    found = {
+        "lowest_balanced_accuracy": min(row["balanced_accuracy"] for row in figures.values()),
+        "held_out": len(held),
+        "attributes": figures,
+    }
+    _save(session, options, config, arguments, attributes=list(data.names), figures=found)
+    return {"saved": str(arguments.output), **found}
+
+
+def _attributes(arguments: Any, split: Split) -> AttributeSet:
+    if str(arguments.data) != AVATARS:
+        return load_attributes(
+            arguments.data,
+            split=split,
+            half=arguments.split,
+            size=arguments.size,
+            limit=arguments.n,
+        )
+    start = (SECOND_HALF if arguments.split == "b" else STARTS)[split]
+    n = arguments.n if split == "train" else max(1, arguments.n // HELD_OUT)
+    data = avatars.dataset(n, start=start, size=arguments.size or 64)
+    require_both(data.labels, data.names, f"the avatars to {split}")
+    return data
+
+
+def _held_out(arguments: Any, data: ImageSet) -> ImageSet:
+    held = load_images(arguments.data, split="test", size=arguments.size)
+    if len(held) == len(data) and torch.equal(held.images[:64], data.images[:64]):
+        raise UserError(
+            f"'{arguments.data}' has no test set, so the judge's accuracy could not be told; "
+            "give a folder with train/ and test/"
+        )
+    return held
+
+
+def _config(arguments: Any) -> TrainConfig:
+    return config_from(arguments, arguments.learning_rate or RECIPES[arguments.architecture].rate)
+
+
+def _train(
+    session_of: Callable[[nn.Module], Session],
+    data: ImageSet | AttributeSet,
+    names: tuple[str, ...],
+    config: TrainConfig,
+    arguments: Any,
+    progress: Progress,
+) -> tuple[Session, dict[str, Any]]:
+    """The session at the end of its training, and the options its module was built with."""
+    recipe = RECIPES[arguments.architecture]
+    width = recipe.width if arguments.width is None else arguments.width
+    whole = isinstance(recipe.width, int)
+    if width <= 0 or (whole and width != int(width)):
+        kind = "whole number of channels" if whole else "number"
+        raise UserError(f"--width is {width:g}; give a {kind} above 0 for {arguments.architecture}")
+    if whole:
+        width = int(width)
+    channels = data.images.shape[1]
+    options = {recipe.outputs: len(names), "channels": channels, "width": width, **recipe.options}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(config.seed, "judge"))
+        session = session_of(models.build(arguments.architecture, options))
+        fit_saved(session, data, config, arguments, progress)
+    return session, options
+
+
+def _save(
+    session: Session, options: dict[str, Any], config: TrainConfig, arguments: Any, **notes: Any
+) -> None:
+    save_classifier(
+        session.model,
+        arguments.output,
+        architecture=arguments.architecture,
+        options=options,
+        recipe={
+            **config.model_dump(),
+            "data": Path(arguments.data).name,
+            "split": arguments.split,
+        },
+        **notes,
+    )
