@@ -6,10 +6,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from unfeature.cli import ORIGINALS as CLI_ORIGINALS
 from unfeature.cli import main
 from unfeature.datasets import ImageSet
 from unfeature.training import JudgeSession, TrainConfig, fit
-from unfeature.training.originals import original_session
+from unfeature.training.originals import ORIGINALS, original_session
+
+
+def test_the_command_line_knows_what_can_be_trained() -> None:
+    assert CLI_ORIGINALS == ORIGINALS
+
 
 SMALL = {"latent_dim": 4, "width": 8}
 

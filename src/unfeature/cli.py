@@ -28,12 +28,13 @@ EXAMPLES = {
     "train oracle": "unfeature train oracle runs/demo --data mnist/ -o models/oracle",
 }
 
-
+ORIGINALS = ("dcgan", "conv-vae", "residual-vae", "stylegan2")
+"""What `train original` can train (see `unfeature.training.originals`, which needs torch)."""
 DATA_HELP = {
-    "original": "IDX folder, .npz or pictures",
+    "original": "IDX folder, .npz, pictures, or the word 'avatars'",
     "judge": "IDX folder, .npz, a folder of pictures a class, pictures with attributes.csv or "
     "list_attr_celeba.txt, or the word 'avatars'",
-    "oracle": "IDX folder, .npz or pictures",
+    "oracle": "IDX folder, .npz, pictures, or the word 'avatars'",
 }
 
 
@@ -145,9 +146,20 @@ def _add_train(commands: Any) -> None:
     train.example = EXAMPLES["train"]
     kinds = train.add_subparsers(metavar="KIND", required=True, parser_class=Parser)
     original = _command(kinds, "train original", "train a generator from images", _train)
-    original.add_argument("--architecture", default="dcgan", choices=("dcgan", "conv-vae"))
-    original.add_argument("--latent-dim", type=int, default=64, help="size of a latent")
-    original.add_argument("--width", type=int, default=32, help="channels of the widest layer / 2")
+    original.add_argument("--architecture", default="dcgan", choices=ORIGINALS)
+    original.add_argument("--latent-dim", type=int, help="size of a latent")
+    original.add_argument("--width", type=int, help="channels of the layer nearest to the picture")
+    original.add_argument(
+        "--average", type=float, help="decay of the weights' moving average, which is saved"
+    )
+    original.add_argument("--beta", type=float, help="weight of a VAE's KL term")
+    original.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="KEY=NUMBER",
+        help="another option of the architecture or its training, e.g. gamma=0.1",
+    )
     judge = _command(kinds, "train judge", "train a classifier from labelled images", _train)
     judge.add_argument(
         "--architecture", default="lenet", choices=("lenet", "mobilenetv3", "resnet")
@@ -163,9 +175,6 @@ def _add_train(commands: Any) -> None:
     judge.add_argument(
         "--no-flip", action="store_true", help="where an attribute tells left from right"
     )
-    judge.add_argument(
-        "--n", type=int, default=40_000, help="at most so many pictures with attributes"
-    )
     oracle = _command(
         kinds, "train oracle", "an original's twin that never saw the feature", _train
     )
@@ -173,6 +182,9 @@ def _add_train(commands: Any) -> None:
     for kind, command in (("original", original), ("judge", judge), ("oracle", oracle)):
         command.set_defaults(kind=kind)
         command.add_argument("--data", type=Path, required=True, help=DATA_HELP[kind])
+        command.add_argument(
+            "--n", type=int, default=40_000, help="so many avatars, or pictures with attributes"
+        )
         command.add_argument("--size", type=int, help="resize pictures to this height and width")
         command.add_argument("-o", "--output", type=Path, required=True, help="where to save")
         command.add_argument("--resume", action="store_true", help="go on from the checkpoint")

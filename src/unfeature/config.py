@@ -185,6 +185,13 @@ class EvaluateConfig(Settings):
     """Extractor for FID, KID and IS: a shipped judge, a folder, "inception", or "inception:FILE";
     when not given, the shipped digits judge for 1×28×28 images, and none for others: the figures
     are then left out, and the report says so."""
+    attributes: str = ""
+    """A judge of many attributes (a shipped one or a folder) that tells what else changed."""
+    leave_out: tuple[str, ...] = ()
+    """Of its attributes: the feature itself, and what cannot be without it."""
+    counterfactual: str = ""
+    """For generators of avatars: the attribute whose perfect removal, which is known, the result is
+    compared with."""
     grid: int = Field(16, ge=1, le=64)
     """Pictures a row of grids in the report."""
 

@@ -84,6 +84,7 @@ def summary(run: RunFolder) -> dict[str, Any]:
         "fid": quality.fid if quality else None,
         "features": found.features or None,
         "quality": {name: asdict(value) for name, value in found.quality.items()},
+        **read_json(run.path / "examination.json"),
         "seconds": round(sum(run.seconds().values()), 1),
         "stages": run.seconds(),
         "report": str(run.report),

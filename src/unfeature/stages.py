@@ -26,8 +26,10 @@ from unfeature.config import Experiment
 from unfeature.diagnostics import Diagnosis, diagnose
 from unfeature.erase import Eraser
 from unfeature.errors import UserError
-from unfeature.evaluate import Verdict, draw_pairs, evaluate, extractor, judged
+from unfeature.evaluate import Verdict, draw_pairs, extractor, judged
 from unfeature.evaluate.features import Extractor
+from unfeature.evaluate.verdict import Pairs, clean_pictures, verdict
+from unfeature.examination import examine
 from unfeature.folder import RunFolder, versions
 from unfeature.generator import Generator, draw
 from unfeature.labelers.sheet import read_answers, sheets_identity, write_sheets
@@ -35,7 +37,7 @@ from unfeature.labels import LatentSet, label, sample_seeds
 from unfeature.panel import Panel, load_panel, make_panel, save_panel
 from unfeature.pictures import grid, png
 from unfeature.progress import Progress
-from unfeature.report import ReportData, render
+from unfeature.report import ReportData, render, shown
 from unfeature.rounds import first_fit, make_eraser, unlearn_in_rounds
 from unfeature.target import TargetVector
 from unfeature.unlearn import Check
@@ -262,15 +264,25 @@ def evaluate_stage(run: RunFolder, progress: Progress) -> Verdict:
     panel = load_panel(run.path / "panel")
     n = experiment.evaluate.n
     progress.say(f"evaluating on {n} fresh latents; judge: {panel.judge.name}")
-    found = evaluate(
+    seed = experiment.seed
+    pairs = draw_pairs(
         original,
         unlearned,
-        judge=panel.judge,
-        eraser=current_eraser(run, experiment, original),
-        n=n,
-        features=choose_extractor(experiment, original),
-        seed=experiment.seed,
+        current_eraser(run, experiment, original),
+        panel.judge,
+        sample_seeds(n, seed, "evaluate"),
     )
+    features = choose_extractor(experiment, original)
+    found = verdict(
+        pairs,
+        judge=panel.judge.name,
+        extractor=features,
+        reference=clean_pictures(original, panel.judge, n, seed=seed) if features else None,
+        seed=seed,
+    )
+    examine(run, experiment.evaluate, pairs, original, unlearned)
+    rows = shown(pairs, experiment.evaluate.grid)
+    save_tensors(run.path / "pairs.safetensors", vars(pairs[rows]))
     write_json(run.verdict, found.as_dict())
     run.finish("evaluate", began)
     return found
@@ -282,15 +294,7 @@ def report_stage(run: RunFolder, progress: Progress) -> None:
     began = time.perf_counter()
     experiment = run.experiment()
     original, unlearned = load_source(experiment.generator), load_generator(run.unlearned)
-    panel = load_panel(run.path / "panel")
     eraser = current_eraser(run, experiment, original)
-    pairs = draw_pairs(
-        original,
-        unlearned,
-        eraser,
-        panel.judge,
-        sample_seeds(min(experiment.evaluate.n, 2000), experiment.seed, "evaluate"),
-    )
     page = render(
         ReportData(
             feature=experiment.feature,
@@ -300,8 +304,9 @@ def report_stage(run: RunFolder, progress: Progress) -> None:
             target=TargetVector.load(run.target),
             threshold=getattr(eraser, "threshold", None),
             eraser=eraser.name,
-            labeling=panel.notes,
-            pairs=pairs,
+            labeling=load_panel(run.path / "panel").notes,
+            pairs=Pairs(**load_tensors(run.path / "pairs.safetensors")),
+            examination=read_json(run.path / "examination.json"),
             history=run.read_history(),
             facts={
                 "seed": str(experiment.seed),

@@ -8,6 +8,7 @@ from unfeature.evaluate import Verdict
 from unfeature.folder import STAGES, RunFolder
 from unfeature.labels import LatentSet
 from unfeature.report.page import sentence
+from unfeature.report.words import examination_text
 from unfeature.run import summary
 
 
@@ -49,6 +50,7 @@ def verdict_text(run: RunFolder) -> str:
     lines += ["", f"judge: {found.judge}"]
     if found.features:
         lines.append(f"FID in {found.features}, to the original's pictures without the feature")
+    lines += examination_text(read_json(run.path / "examination.json"))
     seconds = sum(run.seconds().values())
     lines.append(f"weights: {run.unlearned}  ({seconds:.0f} s in all)")
     if run.report.is_file():

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 from torch import nn
 
+from unfeature import avatars
 from unfeature.adapters.files import load_checkpoint, make_folder, save_checkpoint
 from unfeature.adapters.pretrained import save_generator
 from unfeature.adapters.sources import load_source
@@ -21,19 +22,49 @@ from unfeature.progress import Progress
 from unfeature.training import Session, TrainConfig, fit
 from unfeature.training.originals import original_session
 
+AVATARS = "avatars"
+"""As --data: our own faces instead of files."""
 FID_PICTURES = 10_000
+RATES = {"dcgan": 2e-4, "conv-vae": 1e-3, "residual-vae": 2e-3, "stylegan2": 2e-3}
+"""Adam's step size, where --learning-rate is not given."""
 
 
 def train_original(arguments: Any, progress: Progress) -> dict[str, Any]:
     """A generator from images; its config.json records the recipe and the figures reached."""
-    data = load_images(arguments.data, size=arguments.size)
-    rate = arguments.learning_rate or {"dcgan": 2e-4, "conv-vae": 1e-3}[arguments.architecture]
+    data = load_data(arguments)
+    given = {"latent_dim": arguments.latent_dim, "width": arguments.width}
     recipe = {
         "architecture": arguments.architecture,
-        "options": {"latent_dim": arguments.latent_dim, "width": arguments.width},
-        "training": config_from(arguments, rate).model_dump(),
+        "options": {key: value for key, value in given.items() if value is not None}
+        | _options(arguments.option),
+        "training": config_from(
+            arguments,
+            arguments.learning_rate or RATES[arguments.architecture],
+            average=arguments.average,
+            beta=arguments.beta,
+        ).model_dump(),
     }
     return _train_generator(recipe, data, arguments, progress)
+
+
+def load_data(arguments: Any) -> ImageSet | AttributeSet:
+    """The pictures that `--data` names: files, or so many avatars."""
+    if str(arguments.data) == AVATARS:
+        return avatars.dataset(arguments.n, size=arguments.size or 64)
+    return load_images(arguments.data, size=arguments.size)
+
+
+def _options(settings: list[str]) -> dict[str, float]:
+    """`KEY=NUMBER` each, for what only one architecture knows."""
+    found: dict[str, float] = {}
+    for setting in settings:
+        key, _, text = setting.partition("=")
+        try:
+            value = float(text)
+        except ValueError as error:
+            raise UserError(f"--option {setting}: write KEY=NUMBER, e.g. gamma=0.1") from error
+        found[key] = int(value) if value == int(value) and "." not in text else value
+    return found
 
 
 def train_oracle(arguments: Any, progress: Progress) -> dict[str, Any]:
@@ -46,7 +77,7 @@ def train_oracle(arguments: Any, progress: Progress) -> dict[str, Any]:
             f"the original of '{arguments.run}' was not trained by 'unfeature train', so its "
             "recipe is not known; an oracle needs one"
         )
-    data = load_images(arguments.data, size=arguments.size)
+    data = load_data(arguments)
     judge = load_panel(run.path / "panel").judge
     clean = judged(judge, data.images) <= 0
     progress.say(f"{int(clean.sum())} of {len(data)} images do not show the feature")
@@ -56,17 +87,22 @@ def train_oracle(arguments: Any, progress: Progress) -> dict[str, Any]:
 
 
 def _train_generator(
-    recipe: dict[str, Any], data: ImageSet, arguments: Any, progress: Progress, **notes: Any
+    recipe: dict[str, Any],
+    data: ImageSet | AttributeSet,
+    arguments: Any,
+    progress: Progress,
+    **notes: Any,
 ) -> dict[str, Any]:
     channels, height, width = data.images.shape[1:]
     shape = (channels, height, width)
     config = TrainConfig(**recipe["training"])
     session, options = original_session(recipe["architecture"], shape, config, **recipe["options"])
     fit_saved(session, data, config, arguments, progress)
+    latent_shape: tuple[int, ...] = tuple(session.model.latent_shape)  # type: ignore[arg-type]
     spec = GeneratorSpec(
         architecture=recipe["architecture"],
         options=options,
-        latent_shape=(recipe["options"]["latent_dim"],),
+        latent_shape=latent_shape,
         image_shape=shape,
         about={"recipe": recipe, **notes},
     )
@@ -82,8 +118,11 @@ def _train_generator(
     return {"saved": str(arguments.output), **found}
 
 
-def config_from(arguments: Any, rate: float) -> TrainConfig:
+def config_from(arguments: Any, rate: float, **more: float | None) -> TrainConfig:
     """The command line's training settings.
+
+    Args:
+        more: other settings; those that are None keep their default.
 
     Raises:
         UserError: one is out of its range; the option is named.
@@ -94,6 +133,7 @@ def config_from(arguments: Any, rate: float) -> TrainConfig:
             batch_size=arguments.batch_size,
             learning_rate=rate,
             seed=arguments.seed,
+            **{key: value for key, value in more.items() if value is not None},
         )
     except ValidationError as error:
         problem = error.errors()[0]

@@ -19,7 +19,7 @@ from unfeature.datasets import AttributeSet, ImageSet, load_images
 from unfeature.errors import UserError
 from unfeature.progress import Progress
 from unfeature.seeds import derive
-from unfeature.train import config_from, fit_saved
+from unfeature.train import AVATARS, config_from, fit_saved
 from unfeature.training import (
     AttributeSession,
     JudgeSession,
@@ -31,7 +31,6 @@ from unfeature.training import (
 )
 from unfeature.training.attributes import logits_of
 
-AVATARS = "avatars"
 STARTS = {"train": 0, "test": 20_000_000, "calibrate": 30_000_000}
 SECOND_HALF = {"train": 10_000_000, "test": 20_000_000, "calibrate": 35_000_000}
 """The number of the first avatar of each split; the test avatars are the same for both halves."""

@@ -82,6 +82,9 @@ class Pairs:
     score_unlearned: Float[Tensor, " n"]
     l1: Float[Tensor, " n"]
 
+    def __getitem__(self, rows: Int[Tensor, " m"]) -> "Pairs":
+        return Pairs(**{name: values[rows] for name, values in vars(self).items()})
+
 
 def evaluate(
     original: Generator,
@@ -101,12 +104,18 @@ def evaluate(
         features: what FID, KID and IS are measured in; none leaves them out.
     """
     pairs = draw_pairs(original, unlearned, eraser, judge, sample_seeds(n, seed, "evaluate"))
-    reference = None
-    if features is not None:
-        seeds = sample_seeds(n, seed, "reference").tolist()
-        others = draw(original, original.latents_from_seeds(seeds))
-        reference = others[judged(judge, others) <= 0]
+    reference = clean_pictures(original, judge, n, seed=seed) if features else None
     return verdict(pairs, judge=judge.name, extractor=features, reference=reference, seed=seed)
+
+
+def clean_pictures(
+    original: Generator, judge: Labeler, n: int, *, seed: int
+) -> Float[Tensor, "m c h w"]:
+    """Of `n` pictures of the original drawn for nothing else, those without the feature."""
+    images = draw(
+        original, original.latents_from_seeds(sample_seeds(n, seed, "reference").tolist())
+    )
+    return images[judged(judge, images) <= 0]
 
 
 def draw_pairs(

@@ -1,5 +1,5 @@
 """The report: one HTML file that holds everything it shows."""
 
-from unfeature.report.page import ReportData, render
+from unfeature.report.page import ReportData, render, shown
 
-__all__ = ["ReportData", "render"]
+__all__ = ["ReportData", "render", "shown"]

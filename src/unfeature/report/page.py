@@ -14,6 +14,7 @@ from unfeature.evaluate.verdict import Pairs, Verdict
 from unfeature.labels import LatentSet
 from unfeature.pictures import grid, png
 from unfeature.report import plots
+from unfeature.report.words import examination_text
 from unfeature.target import TargetVector
 
 
@@ -35,6 +36,8 @@ class ReportData:
         settings: the resolved settings, as TOML.
         command: what makes this run again.
         labeling: notes on the labeller, e.g. a distilled classifier's accuracy.
+        pairs: at least those that `shown` names.
+        examination: what `unfeature.examination` found.
         history: one dictionary a step.
         threshold: of a linear gate, else None.
     """
@@ -48,6 +51,7 @@ class ReportData:
     eraser: str
     labeling: tuple[str, ...]
     pairs: Pairs
+    examination: dict[str, Any]
     history: list[dict[str, Any]]
     facts: dict[str, str]
     settings: str
@@ -81,7 +85,11 @@ def render(data: ReportData) -> str:
         data=data,
         verdict=data.verdict,
         sentence=sentence(data.feature, data.verdict),
-        galleries=galleries(data.pairs, data.columns),
+        galleries=[
+            Gallery(title, note, _strip(data.pairs, rows))
+            for title, note, rows in picks(data.pairs, data.columns)
+        ],
+        examined=examination_text(data.examination),
         loss=plots.loss_curves(data.history) if data.history else "",
         ratio=plots.ratio_curve(data.history, data.verdict.original.value) if data.history else "",
         histogram=plots.score_histogram(scores, data.labels.labels, data.threshold),
@@ -89,28 +97,32 @@ def render(data: ReportData) -> str:
     )
 
 
-def galleries(pairs: Pairs, columns: int) -> list[Gallery]:
-    """Random pictures with and without the feature, and the worst of both kinds."""
+def picks(pairs: Pairs, columns: int) -> list[tuple[str, str, Int[Tensor, " k"]]]:
+    """Title, note and rows of each gallery: random pictures with and without the feature, and the
+    worst of both kinds."""
     had = (pairs.score_original > 0).nonzero().squeeze(1)
     lacked = (pairs.score_original <= 0).nonzero().squeeze(1)
-    by_score = pairs.score_unlearned.argsort(descending=True)
-    by_change = lacked[pairs.l1[lacked].argsort(descending=True)]
-    picks = (
-        ("Random pictures", "the first latents of the evaluation", torch.arange(columns)),
+    found = (
+        ("Random pictures", "the first latents of the evaluation", torch.arange(len(pairs.seeds))),
         ("Pictures that had the feature", "the first of them", had),
         ("Pictures that never had it", "the first of them", lacked),
         (
             "Worst: nearest to the feature",
             "the highest scores by the judge after unlearning; above zero it is still there",
-            by_score,
+            pairs.score_unlearned.argsort(descending=True),
         ),
-        ("Worst: changed most", "of those that never had the feature, by L1", by_change),
+        (
+            "Worst: changed most",
+            "of those that never had the feature, by L1",
+            lacked[pairs.l1[lacked].argsort(descending=True)],
+        ),
     )
-    made = []
-    for title, note, rows in picks:
-        if len(rows):
-            made.append(Gallery(title, note, _strip(pairs, rows[:columns])))
-    return made
+    return [(title, note, rows[:columns]) for title, note, rows in found if len(rows)]
+
+
+def shown(pairs: Pairs, columns: int) -> Int[Tensor, " k"]:
+    """The rows that the galleries show, in their order; of these alone the galleries are equal."""
+    return torch.cat([rows for _, _, rows in picks(pairs, columns)]).unique()
 
 
 def _strip(pairs: Pairs, rows: Int[Tensor, " k"]) -> str:

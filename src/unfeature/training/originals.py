@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from unfeature import models
 from unfeature.errors import UserError
@@ -66,8 +67,16 @@ def original_session(
             session = VAESession(encoder, module, config, loss=loss, warm_up=0.1)
         elif isinstance(module, StyleGAN2Generator):
             discriminator = StyleGAN2Discriminator(**helper)
-            session = StyleGAN2Session(module, discriminator, config, StyleGAN2Config(**settings))
+            session = StyleGAN2Session(module, discriminator, config, _stylegan2(settings))
         else:
             assert isinstance(module, ConvDecoder)
             session = VAESession(ConvEncoder(**options), module, config, loss=negative_elbo)
     return session, options
+
+
+def _stylegan2(settings: dict[str, Any]) -> StyleGAN2Config:
+    try:
+        return StyleGAN2Config(**settings)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise UserError(f"option {problem['loc'][0]}: {problem['msg'].lower()}") from error

@@ -1,0 +1,88 @@
+"""What an evaluation can say besides the verdict, where there is a judge of many attributes or
+where the perfect pictures are known."""
+
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from unfeature.adapters.files import atomic, write_json
+from unfeature.adapters.sources import load_attribute_judge
+from unfeature.avatars.table import index_of
+from unfeature.config import EvaluateConfig
+from unfeature.errors import UserError, did_you_mean
+from unfeature.evaluate.collateral import collateral
+from unfeature.evaluate.counterfactual import Counterfactuals, counterfactuals
+from unfeature.evaluate.verdict import Pairs
+from unfeature.folder import RunFolder
+from unfeature.generator import Generator
+from unfeature.labelers.classifier import AttributeJudge
+from unfeature.pictures import grid, png
+
+STRIP = 12
+"""Faces in a strip."""
+FACES = 48
+"""Avatars that are inverted for the distance to their counterfactuals."""
+
+
+def examine(
+    run: RunFolder,
+    settings: EvaluateConfig,
+    pairs: Pairs,
+    original: Generator,
+    unlearned: Generator,
+) -> dict[str, Any]:
+    """Write strips of pictures, and `examination.json` with collateral and counterfactuals.
+
+    Raises:
+        UserError: `evaluate.leave_out` or `evaluate.counterfactual` names no attribute.
+    """
+    found: dict[str, Any] = {}
+    had = pairs.score_original > 0
+    rows = had.nonzero().squeeze(1)[:STRIP]
+    if len(rows):
+        _strip(run, "strip.png", pairs.original[rows], pairs.unlearned[rows])
+    if settings.attributes:
+        judge = load_attribute_judge(settings.attributes)
+        _check(judge, settings)
+        sets = {"had it": had, "never had it": ~had}
+        found["collateral"] = {
+            name: asdict(
+                collateral(
+                    judge,
+                    pairs.original[keep],
+                    pairs.unlearned[keep],
+                    leave_out=settings.leave_out,
+                )
+            )
+            for name, keep in sets.items()
+            if keep.any()
+        }
+    if settings.counterfactual:
+        index_of(settings.counterfactual)
+        result = counterfactuals(original, unlearned, settings.counterfactual, n=FACES)
+        found["counterfactual"] = result.summary()
+        _strip(run, "counterfactual.png", *_faces(result))
+    write_json(run.path / "examination.json", found)
+    return found
+
+
+def _check(judge: AttributeJudge, settings: EvaluateConfig) -> None:
+    for name in settings.leave_out:
+        if name not in judge.names:
+            raise UserError(
+                f"evaluate.leave_out names '{name}', which '{settings.attributes}' does not know"
+                f"{did_you_mean(name, judge.names)}; known: {', '.join(judge.names)}"
+            )
+
+
+def _faces(result: Counterfactuals) -> tuple[torch.Tensor, ...]:
+    sets = (result.faces, result.before, result.after, result.without)
+    return tuple(images[:STRIP] for images in sets)
+
+
+def _strip(run: RunFolder, name: str, *rows: torch.Tensor) -> None:
+    """One row of pictures below the other."""
+    sheet = png(grid(torch.cat(rows), columns=len(rows[0]), gap=2), zoom=2)
+    with atomic(run.path / name) as temporary:
+        temporary.write_bytes(sheet)

@@ -1,0 +1,22 @@
+"""What was found besides the verdict, in sentences."""
+
+from typing import Any
+
+
+def examination_text(found: dict[str, Any]) -> list[str]:
+    """Lines for people."""
+    lines = []
+    for name, row in found.get("collateral", {}).items():
+        worst = max(row["shares"], key=lambda key: row["shares"][key]["value"])
+        share = row["shares"][worst]["value"]
+        lines.append(
+            f"other attributes, pictures that {name}: {row['changed']:.2f} of {row['attributes']} "
+            f"changed a picture (most: {worst}, {share:.1%}); judge: {row['judge']}"
+        )
+    row = found.get("counterfactual")
+    if row:
+        lines.append(
+            f"counterfactual of {row['n']} avatars: mean L1 {row['unchanged']:.3f} before, "
+            f"{row['reached']:.3f} after; inversion alone misses by {row['floor']:.3f}"
+        )
+    return lines
