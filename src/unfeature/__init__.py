@@ -3,7 +3,7 @@
 The public names, in the order of the pipeline.
 """
 
-from unfeature import labelers
+from unfeature import avatars, labelers
 from unfeature.adapters.sources import load, load_judge
 from unfeature.config import EraseConfig, Experiment, UnlearnConfig, read_experiment
 from unfeature.diagnostics import diagnose
@@ -11,6 +11,7 @@ from unfeature.erase import Eraser, ImageEraser, LinearEraser
 from unfeature.errors import UserError
 from unfeature.evaluate import Extractor, Verdict, evaluate, extractor
 from unfeature.generator import Generator, GeneratorSpec, draw
+from unfeature.invert import invert
 from unfeature.labels import LatentSet, label
 from unfeature.run import run_experiment
 from unfeature.target import TargetVector
@@ -31,10 +32,12 @@ __all__ = [
     "UnlearnConfig",
     "UserError",
     "Verdict",
+    "avatars",
     "diagnose",
     "draw",
     "evaluate",
     "extractor",
+    "invert",
     "label",
     "labelers",
     "load",

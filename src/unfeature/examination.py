@@ -25,6 +25,27 @@ FACES = 48
 """Avatars that are inverted for the distance to their counterfactuals."""
 
 
+def load_examiner(settings: EvaluateConfig) -> AttributeJudge | None:
+    """The judge that `evaluate.attributes` names, the names beside it checked.
+
+    Raises:
+        UserError: no such judge; `evaluate.leave_out` or `evaluate.counterfactual` names no
+            attribute.
+    """
+    if settings.counterfactual:
+        index_of(settings.counterfactual)
+    if not settings.attributes:
+        return None
+    judge = load_attribute_judge(settings.attributes, setting="evaluate.attributes")
+    for name in settings.leave_out:
+        if name not in judge.names:
+            raise UserError(
+                f"evaluate.leave_out names '{name}', which '{settings.attributes}' does not know"
+                f"{did_you_mean(name, judge.names)}; known: {', '.join(judge.names)}"
+            )
+    return judge
+
+
 def examine(
     run: RunFolder,
     settings: EvaluateConfig,
@@ -32,19 +53,14 @@ def examine(
     original: Generator,
     unlearned: Generator,
 ) -> dict[str, Any]:
-    """Write strips of pictures, and `examination.json` with collateral and counterfactuals.
-
-    Raises:
-        UserError: `evaluate.leave_out` or `evaluate.counterfactual` names no attribute.
-    """
+    """Write strips of pictures, and `examination.json` with collateral and counterfactuals."""
     found: dict[str, Any] = {}
     had = pairs.score_original > 0
     rows = had.nonzero().squeeze(1)[:STRIP]
     if len(rows):
         _strip(run, "strip.png", pairs.original[rows], pairs.unlearned[rows])
-    if settings.attributes:
-        judge = load_attribute_judge(settings.attributes)
-        _check(judge, settings)
+    judge = load_examiner(settings)
+    if judge is not None:
         sets = {"had it": had, "never had it": ~had}
         found["collateral"] = {
             name: asdict(
@@ -59,21 +75,11 @@ def examine(
             if keep.any()
         }
     if settings.counterfactual:
-        index_of(settings.counterfactual)
         result = counterfactuals(original, unlearned, settings.counterfactual, n=FACES)
         found["counterfactual"] = result.summary()
         _strip(run, "counterfactual.png", *_faces(result))
     write_json(run.path / "examination.json", found)
     return found
-
-
-def _check(judge: AttributeJudge, settings: EvaluateConfig) -> None:
-    for name in settings.leave_out:
-        if name not in judge.names:
-            raise UserError(
-                f"evaluate.leave_out names '{name}', which '{settings.attributes}' does not know"
-                f"{did_you_mean(name, judge.names)}; known: {', '.join(judge.names)}"
-            )
 
 
 def _faces(result: Counterfactuals) -> tuple[torch.Tensor, ...]:

@@ -29,7 +29,7 @@ from unfeature.errors import UserError
 from unfeature.evaluate import Verdict, draw_pairs, extractor, judged
 from unfeature.evaluate.features import Extractor
 from unfeature.evaluate.verdict import Pairs, clean_pictures, verdict
-from unfeature.examination import examine
+from unfeature.examination import examine, load_examiner
 from unfeature.folder import RunFolder, versions
 from unfeature.generator import Generator, draw
 from unfeature.labelers.sheet import read_answers, sheets_identity, write_sheets
@@ -47,6 +47,7 @@ def sample_stage(run: RunFolder, progress: Progress) -> None:
     """Draw the latents to be labelled, and a page of their pictures."""
     began = time.perf_counter()
     experiment = run.experiment()
+    load_examiner(experiment.evaluate)  # what is misnamed there is said now, not after training
     original = load_source(experiment.generator)
     seeds = sample_seeds(experiment.label.n, experiment.seed, "label")
     latents = original.latents_from_seeds(seeds.tolist())

@@ -54,9 +54,9 @@ def load_data(arguments: Any) -> ImageSet | AttributeSet:
     return load_images(arguments.data, size=arguments.size)
 
 
-def _options(settings: list[str]) -> dict[str, float]:
+def _options(settings: list[str]) -> dict[str, int | float]:
     """`KEY=NUMBER` each, for what only one architecture knows."""
-    found: dict[str, float] = {}
+    found: dict[str, int | float] = {}
     for setting in settings:
         key, _, text = setting.partition("=")
         try:

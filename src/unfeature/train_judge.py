@@ -51,7 +51,7 @@ class Recipe:
 
 RECIPES = {
     "lenet": Recipe("classes", 16, 1e-3, {}),
-    "mobilenetv3": Recipe("outputs", 0.5, 3e-3, {}),
+    "mobilenetv3": Recipe("outputs", 0.5, 3e-3, {"first_stride": 1}),
     "resnet": Recipe("outputs", 16, 3e-3, {}),
 }
 EPOCHS = {"classes": 20, "attributes": 10}

@@ -123,19 +123,23 @@ def load_judge(name: str, *, target: str = "") -> ClassifierLabeler:
     return ClassifierLabeler(module, name, index, target_name=target, independent=independent)
 
 
-def load_attribute_judge(name: str) -> AttributeJudge:
+def load_attribute_judge(name: str, *, setting: str = "judge") -> AttributeJudge:
     """All attributes of a judge of attributes, by a shipped name or a folder."""
-    module, config = _classifier(name)
+    module, config = _classifier(name, setting=setting)
     if "attributes" not in config:
-        raise UserError(f"classifier '{name}' tells classes apart; it knows no attributes")
+        raise UserError(
+            f"{setting}: classifier '{name}' tells classes apart; it knows no attributes"
+        )
     return AttributeJudge(module, name, tuple(config["attributes"]))
 
 
-def _classifier(name: str) -> tuple[nn.Module, dict[str, Any]]:
+def _classifier(
+    name: str, *, setting: str = "label.classifier"
+) -> tuple[nn.Module, dict[str, Any]]:
     """A classifier and its `config.json`, which a factory has not."""
     if ":" not in name:
-        return load_classifier(find(name, kind="classifier", setting="label.classifier"))
-    module = resolve(name, setting="label.classifier")()
+        return load_classifier(find(name, kind="classifier", setting=setting))
+    module = resolve(name, setting=setting)()
     if not isinstance(module, nn.Module):
-        raise UserError(f"label.classifier: '{name}' must give a torch.nn.Module")
+        raise UserError(f"{setting}: '{name}' must give a torch.nn.Module")
     return module.eval().requires_grad_(False), {}
