@@ -6,7 +6,7 @@ Moon, Cho, Kim (AAAI 2024), section 3.3, with z_e a unit vector that points towa
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -17,8 +17,9 @@ from unfeature.errors import UserError
 from unfeature.generator import Generator
 from unfeature.labelers.base import Labeler
 from unfeature.labels import LatentSet
-from unfeature.search import Found, approach, descent, line, moved
+from unfeature.search import Draw, Found, approach, descent, line, moved
 from unfeature.target import TargetVector
+from unfeature.whitening import Whitening
 
 SearchPath = Literal["line", "descent"]
 
@@ -103,6 +104,8 @@ class ImageEraser(Eraser):
             already draws nearly is the easiest to learn, so ẑ moves on towards it
             (`unfeature.search.approach`).
         approaches: steps of that.
+        whitening: for "descent", the coordinates in which shifts are measured; the latents' own
+            when not given, which suits z.
     """
 
     original: Generator
@@ -116,6 +119,7 @@ class ImageEraser(Eraser):
     descents: int = 12
     towards: Generator | None = None
     approaches: int = 12
+    whitening: Whitening | None = None
     gate: str = field(default="image", init=False)
 
     @property
@@ -130,15 +134,6 @@ class ImageEraser(Eraser):
         if len(rows) == 0:
             return Erasure(latents, edited, images)
         found = self._search(latents[rows])
-        if self.towards is not None:
-            found = approach(
-                found,
-                self.towards(latents[rows]),
-                self.original,
-                self.labeler.score,
-                margin=self.margin,
-                steps=self.approaches,
-            )
         return Erasure(
             latents.index_copy(0, rows, found.latents),
             edited,
@@ -147,25 +142,45 @@ class ImageEraser(Eraser):
 
     def _search(self, latents: Tensor) -> Found:
         """For latents whose pictures show the feature: the nearest that do not."""
-        if self.path == "descent":
-            return descent(
+        if self.path == "line":
+            return line(
                 latents,
                 self.original,
                 self.labeler.score,
+                direction=self.target.direction,
                 margin=self.margin,
                 reach=self.reach,
-                steps=self.descents,
+                coarse=self.coarse,
+                fine=self.fine,
             )
-        return line(
-            latents,
-            self.original,
+        draw: Draw = self.original
+        start = latents
+        if self.whitening is not None:
+            draw, start = _restoring(self.original, self.whitening), self.whitening.whiten(latents)
+        found = descent(
+            start,
+            draw,
             self.labeler.score,
-            direction=self.target.direction,
             margin=self.margin,
             reach=self.reach,
-            coarse=self.coarse,
-            fine=self.fine,
+            steps=self.descents,
         )
+        if self.towards is not None:
+            found = approach(
+                found,
+                self.towards(latents),
+                draw,
+                self.labeler.score,
+                margin=self.margin,
+                steps=self.approaches,
+            )
+        if self.whitening is None:
+            return found
+        return replace(found, latents=self.whitening.restore(found.latents))
+
+
+def _restoring(original: Generator, whitening: Whitening) -> Draw:
+    return lambda coordinates: original(whitening.restore(coordinates))
 
 
 def threshold_for(

@@ -21,6 +21,7 @@ from unfeature.labels import LatentSet
 from unfeature.seeds import derive
 from unfeature.target import TargetVector
 from unfeature.unlearn import Check, Step, unlearn
+from unfeature.whitening import Whitening
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,7 @@ def make_eraser(
             coarse=config.coarse,
             fine=config.fine,
             towards=fit.towards,
+            whitening=Whitening.of(original) if original.latent_space == "w" else None,
         )
     parts = zip(fit.targets, fit.numbers, strict=True)
     erasers = tuple(LinearEraser(target, number, config.gate) for target, number in parts)
