@@ -1,0 +1,84 @@
+"""What else goes when a feature goes: the paper's version and each cure, on the shipped avatars.
+
+    python -m benchmarks.entanglement glasses avatars-stylegan2 -o runs/entanglement
+    python -m benchmarks.entanglement bangs avatars-vae -o runs/entanglement --variants paper image
+
+One run a variant, all from the same latents, labels and number of steps; a run that is there is
+not made again. The columns: what is left of the feature; how many of the other attributes changed
+in pictures that had it and in pictures that never had it; mean L1 to the counterfactual; FID, in
+the referee's features, to fresh avatars without the feature.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from unfeature import avatars, draw, extractor, read_experiment, run_experiment
+from unfeature.adapters.files import read_json
+from unfeature.adapters.pretrained import load_generator
+from unfeature.avatars import LIFE
+from unfeature.evaluate.quality import fid
+from unfeature.folder import RunFolder
+from unfeature.labels import sample_seeds
+from unfeature.progress import Progress
+
+FRESH = 70_000_000
+PROTECT = "target.protect=['old', 'male', 'grey_hair', 'smile']"
+VARIANTS = {
+    "paper": ["generator.latent_space=z", "erase.gate=paper"],
+    "paper, protected": ["generator.latent_space=z", "erase.gate=paper", PROTECT],
+    "paper in w": ["generator.latent_space=w", "erase.gate=paper"],
+    "paper in w, protected": ["generator.latent_space=w", "erase.gate=paper", PROTECT],
+    "line": ["erase.path=line"],
+    "line, protected": ["erase.path=line", PROTECT],
+    "image": [],
+}
+"""By name, the settings that differ from those of `examples/avatars/FEATURE.toml`."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("feature", choices=("glasses", "bangs"))
+    parser.add_argument("generator")
+    parser.add_argument("-o", "--output", type=Path, default=Path("runs/entanglement"))
+    parser.add_argument("--variants", nargs="+", choices=tuple(VARIANTS), default=tuple(VARIANTS))
+    parser.add_argument("--set", action="append", default=[], help="for every variant")
+    arguments = parser.parse_args()
+    features = extractor("avatars-referee")
+    bare = LIFE.fixed(**{arguments.feature: False})
+    wanted, _ = features(avatars.dataset(5000, start=FRESH, table=bare).images)
+    print("| variant | left | changed, had it | changed, never had it | counterfactual | FID |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for name in arguments.variants:
+        run = _run(name, arguments)
+        found = {**read_json(run.verdict), **read_json(run.path / "examination.json")}
+        unlearned = load_generator(run.unlearned)
+        seeds = sample_seeds(5000, 0, "entanglement").tolist()
+        drawn, _ = features(draw(unlearned, unlearned.latents_from_seeds(seeds)))
+        print(_row(name, found, fid(drawn, wanted)), flush=True)
+
+
+def _run(name: str, arguments: Any) -> RunFolder:
+    """The finished run of a variant."""
+    space = ["generator.latent_space=z"] if "vae" in arguments.generator else []
+    settings = [f"generator.source={arguments.generator}", *VARIANTS[name], *space, *arguments.set]
+    experiment = read_experiment(Path(f"examples/avatars/{arguments.feature}.toml"), settings)
+    slug = name.replace(", ", "-").replace(" ", "-")
+    path = arguments.output / f"{arguments.generator}-{arguments.feature}-{slug}"
+    return run_experiment(experiment, path, resume=True, progress=Progress(quiet=False))
+
+
+def _row(name: str, found: dict[str, Any], distance: float) -> str:
+    left, changes = found["unlearned"], found["collateral"]
+    counterfactual = found["counterfactual"]
+    return (
+        f"| {name} | {left['value']:.2%} [{left['low']:.2%}, {left['high']:.2%}] "
+        f"| {changes['had it']['changed']:.2f} | {changes['never had it']['changed']:.2f} "
+        f"of {changes['had it']['attributes']} "
+        f"| {counterfactual['unchanged']:.3f} → {counterfactual['reached']:.3f} "
+        f"| {distance:.2f} |"
+    )
+
+
+if __name__ == "__main__":
+    main()
