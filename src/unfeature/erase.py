@@ -6,7 +6,7 @@ Moon, Cho, Kim (AAAI 2024), section 3.3, with z_e a unit vector that points towa
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -17,9 +17,8 @@ from unfeature.errors import UserError
 from unfeature.generator import Generator
 from unfeature.labelers.base import Labeler
 from unfeature.labels import LatentSet
-from unfeature.search import Draw, Found, approach, descent, line, moved
+from unfeature.search import Found, approach, descent, line, moved
 from unfeature.target import TargetVector
-from unfeature.whitening import Whitening
 
 SearchPath = Literal["line", "descent"]
 
@@ -100,12 +99,10 @@ class ImageEraser(Eraser):
         coarse: steps of the search along the line; one step is reach / coarse long.
         fine: bisections inside the step that was found.
         descents: steps of the way down at most.
-        towards: g of the last round. Many pictures lack the feature; of these the one that g
-            already draws nearly is the easiest to learn, so ẑ moves on towards it
-            (`unfeature.search.approach`).
+        towards: for "descent", whose picture ẑ's should be near to, as far as it lacks the feature
+            (`unfeature.search.approach`): the original's, so that as little as possible changes,
+            or in later rounds g's, which is the easiest to learn.
         approaches: steps of that.
-        whitening: for "descent", the coordinates in which shifts are measured; the latents' own
-            when not given, which suits z.
     """
 
     original: Generator
@@ -119,7 +116,6 @@ class ImageEraser(Eraser):
     descents: int = 12
     towards: Generator | None = None
     approaches: int = 12
-    whitening: Whitening | None = None
     gate: str = field(default="image", init=False)
 
     @property
@@ -153,34 +149,24 @@ class ImageEraser(Eraser):
                 coarse=self.coarse,
                 fine=self.fine,
             )
-        draw: Draw = self.original
-        start = latents
-        if self.whitening is not None:
-            draw, start = _restoring(self.original, self.whitening), self.whitening.whiten(latents)
         found = descent(
-            start,
-            draw,
+            latents,
+            self.original,
             self.labeler.score,
             margin=self.margin,
             reach=self.reach,
             steps=self.descents,
         )
-        if self.towards is not None:
-            found = approach(
-                found,
-                self.towards(latents),
-                draw,
-                self.labeler.score,
-                margin=self.margin,
-                steps=self.approaches,
-            )
-        if self.whitening is None:
+        if self.towards is None:
             return found
-        return replace(found, latents=self.whitening.restore(found.latents))
-
-
-def _restoring(original: Generator, whitening: Whitening) -> Draw:
-    return lambda coordinates: original(whitening.restore(coordinates))
+        return approach(
+            found,
+            self.towards(latents),
+            self.original,
+            self.labeler.score,
+            margin=self.margin,
+            steps=self.approaches,
+        )
 
 
 def threshold_for(

@@ -21,7 +21,6 @@ from unfeature.labels import LatentSet
 from unfeature.seeds import derive
 from unfeature.target import TargetVector
 from unfeature.unlearn import Check, Step, unlearn
-from unfeature.whitening import Whitening
 
 
 @dataclass(frozen=True)
@@ -53,12 +52,10 @@ class Refit:
     Attributes:
         targets: one direction a round for linear gates; the latest for the image gate.
         numbers: their thresholds; for the image gate the margin.
-        towards: for the image gate with a labeller that can be differentiated, the last round's g.
     """
 
     targets: tuple[TargetVector, ...]
     numbers: tuple[float, ...]
-    towards: Generator | None = None
 
 
 def first_fit(target: TargetVector, labels: LatentSet, config: EraseConfig) -> Refit:
@@ -68,15 +65,9 @@ def first_fit(target: TargetVector, labels: LatentSet, config: EraseConfig) -> R
     return Refit((target,), (threshold_for(labels, target, config.gate, recall=config.recall),))
 
 
-def next_fit(last: Refit, student: Generator, residual: LatentSet, config: EraseConfig) -> Refit:
-    """The next round's, from g and labels of its pictures.
-
-    A linear gate gains a direction fitted to what g still draws, if enough of it is left to tell.
-    The image gate asks about f(z) as before, and aims at the picture without the feature that is
-    nearest to what g draws.
-    """
-    if config.gate == "image":
-        return replace(last, towards=student) if config.path == "descent" else last
+def next_fit(last: Refit, residual: LatentSet, config: EraseConfig) -> Refit:
+    """A linear gate's next round: one more direction, fitted to what g still draws, if enough of it
+    is left to tell."""
     counts = residual.counts
     if min(counts["yes"], counts["no"]) < 8:
         return last
@@ -86,9 +77,18 @@ def next_fit(last: Refit, student: Generator, residual: LatentSet, config: Erase
 
 
 def make_eraser(
-    fit: Refit, config: EraseConfig, original: Generator, labeler: Labeler | None
+    fit: Refit,
+    config: EraseConfig,
+    original: Generator,
+    labeler: Labeler | None,
+    *,
+    towards: Generator,
 ) -> Eraser:
     """The eraser that a fit and the settings describe.
+
+    Args:
+        towards: for the image gate with the path "descent": of the pictures that lack the feature,
+            ẑ's is to be near to this generator's.
 
     Raises:
         UserError: the image gate without a labeller that can be called.
@@ -105,8 +105,8 @@ def make_eraser(
             reach=config.reach,
             coarse=config.coarse,
             fine=config.fine,
-            towards=fit.towards,
-            whitening=Whitening.of(original) if original.latent_space == "w" else None,
+            towards=towards if config.path == "descent" else None,
+            approaches=config.approaches,
         )
     parts = zip(fit.targets, fit.numbers, strict=True)
     erasers = tuple(LinearEraser(target, number, config.gate) for target, number in parts)
@@ -149,10 +149,8 @@ def unlearn_in_rounds(
         first, fit = resume["round"], _restored(fit, resume)
         student = original.copy()
         student.module.load_state_dict(resume["student"])
-        if first and erase.gate == "image" and erase.path == "descent":
-            fit = replace(fit, towards=student)
     for number in range(first, config.rounds):
-        eraser = make_eraser(fit, erase, original, labeler)
+        eraser = make_eraser(fit, erase, original, labeler, towards=student)
         start = {
             "round": number,
             "student": student.module.state_dict(),
@@ -179,10 +177,12 @@ def unlearn_in_rounds(
             student.module.load_state_dict(loop["average"])
         if number + 1 == config.rounds:
             return
+        if erase.gate == "image":
+            continue  # it asks about f(z) as before, and aims at what g draws now
         left = residual(student, number)
-        if erase.gate != "image" and left.counts["yes"] <= config.goal * len(left):
+        if left.counts["yes"] <= config.goal * len(left):
             return
-        fit = next_fit(fit, student, left, erase)
+        fit = next_fit(fit, left, erase)
 
 
 def _stater(start: dict[str, Any], step: Step) -> Callable[[], dict[str, Any]]:

@@ -246,7 +246,8 @@ def current_eraser(run: RunFolder, experiment: Experiment, original: Generator) 
     """The first round's eraser: the ideal that the report compares with."""
     labels = LatentSet.load(run.labels).require_generator(original)
     fit = first_fit(TargetVector.load(run.target), labels, experiment.erase)
-    return make_eraser(fit, experiment.erase, original, load_panel(run.path / "panel").gate)
+    gate = load_panel(run.path / "panel").gate
+    return make_eraser(fit, experiment.erase, original, gate, towards=original)
 
 
 def choose_extractor(experiment: Experiment, original: Generator) -> Extractor | None:
