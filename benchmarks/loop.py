@@ -46,7 +46,6 @@ class Bench:
             self.target,
             path=erase.path,
             margin=erase.margin,
-            towards=self.original,
         )
         held = sample_seeds(1000, experiment.seed, "bench")
         self.held = self.original.latents_from_seeds(held.tolist())

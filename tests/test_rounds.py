@@ -22,20 +22,27 @@ def test_what_each_round_is_made_of(
 ) -> None:
     target = TargetVector.fit(labels)
     first = first_fit(target, labels, PAPER)
-    assert isinstance(make_eraser(first, PAPER, toy, None, towards=toy), LinearEraser)
+    assert isinstance(make_eraser(first, PAPER, toy, None, student=toy), LinearEraser)
     second = next_fit(first, labels, PAPER)
-    chain = make_eraser(second, PAPER, toy, None, towards=toy)
+    chain = make_eraser(second, PAPER, toy, None, student=toy)
     assert isinstance(chain, ChainEraser)
     assert len(chain.erasers) == 2
     gone = replace(labels, labels=torch.full_like(labels.labels, -1))
     assert next_fit(first, gone, PAPER) == first  # nothing left to fit a direction to
     image = first_fit(target, labels, IMAGE)
-    eraser = make_eraser(image, IMAGE, toy, corner, towards=toy)
+    eraser = make_eraser(image, IMAGE, toy, corner, student=toy, first=False)
     assert isinstance(eraser, ImageEraser)
-    assert eraser.towards is toy
+    assert (eraser.towards, eraser.approaches) == (toy, 12)
+    first_eraser = make_eraser(image, IMAGE, toy, corner, student=toy)
+    assert isinstance(first_eraser, ImageEraser)
+    assert first_eraser.towards is None
+    refined = IMAGE.model_copy(update={"refine": 5})
+    refining = make_eraser(image, refined, toy, corner, student=toy)
+    assert isinstance(refining, ImageEraser)
+    assert (refining.towards, refining.approaches) == (toy, 5)
     assert eraser.margin == 1.5
     with pytest.raises(UserError, match="needs a labeller"):
-        make_eraser(image, IMAGE, toy, None, towards=toy)
+        make_eraser(image, IMAGE, toy, None, student=toy)
 
 
 @pytest.mark.parametrize("erase", [IMAGE, PAPER], ids=["image", "paper"])

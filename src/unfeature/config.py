@@ -124,9 +124,11 @@ class EraseConfig(Settings):
     path: Literal["line", "descent"] = "line"
     """For "image": the way from z to ẑ, along −z_e, or down the labeller's score, which is shorter
     but needs a labeller that can be differentiated (and one that is not easily fooled)."""
+    refine: int = Field(0, ge=0)
+    """For "descent", in the first round: steps from ẑ towards the original's own picture, so that
+    less of it changes; each costs as much as a step of the search."""
     approaches: int = Field(12, ge=0)
-    """For "descent": steps towards the picture that changes least (in later rounds: that g already
-    draws nearly), after the feature has gone."""
+    """For "descent", in later rounds: steps from ẑ towards what g already draws."""
     margin: float = Field(0.5, ge=0)
     """For "image": how far below zero the labeller's score must fall, in its unit."""
     reach: float = Field(6.0, gt=0)

@@ -82,13 +82,15 @@ def make_eraser(
     original: Generator,
     labeler: Labeler | None,
     *,
-    towards: Generator,
+    student: Generator,
+    first: bool = True,
 ) -> Eraser:
     """The eraser that a fit and the settings describe.
 
     Args:
-        towards: for the image gate with the path "descent": of the pictures that lack the feature,
-            ẑ's is to be near to this generator's.
+        student: g as the round begins. For the image gate with the path "descent": of the pictures
+            that lack the feature, ẑ's is to be near to g's.
+        first: whether it is the first round, in which g is the original.
 
     Raises:
         UserError: the image gate without a labeller that can be called.
@@ -96,6 +98,7 @@ def make_eraser(
     if config.gate == "image":
         if labeler is None:
             raise UserError("erase.gate = 'image' needs a labeller a program can call")
+        approaches = config.refine if first else config.approaches
         return ImageEraser(
             original,
             labeler,
@@ -105,8 +108,8 @@ def make_eraser(
             reach=config.reach,
             coarse=config.coarse,
             fine=config.fine,
-            towards=towards if config.path == "descent" else None,
-            approaches=config.approaches,
+            towards=student if config.path == "descent" and approaches else None,
+            approaches=approaches,
         )
     parts = zip(fit.targets, fit.numbers, strict=True)
     erasers = tuple(LinearEraser(target, number, config.gate) for target, number in parts)
@@ -150,7 +153,7 @@ def unlearn_in_rounds(
         student = original.copy()
         student.module.load_state_dict(resume["student"])
     for number in range(first, config.rounds):
-        eraser = make_eraser(fit, erase, original, labeler, towards=student)
+        eraser = make_eraser(fit, erase, original, labeler, student=student, first=not number)
         start = {
             "round": number,
             "student": student.module.state_dict(),

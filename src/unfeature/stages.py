@@ -247,7 +247,7 @@ def current_eraser(run: RunFolder, experiment: Experiment, original: Generator) 
     labels = LatentSet.load(run.labels).require_generator(original)
     fit = first_fit(TargetVector.load(run.target), labels, experiment.erase)
     gate = load_panel(run.path / "panel").gate
-    return make_eraser(fit, experiment.erase, original, gate, towards=original)
+    return make_eraser(fit, experiment.erase, original, gate, student=original)
 
 
 def choose_extractor(experiment: Experiment, original: Generator) -> Extractor | None:
