@@ -108,14 +108,22 @@ def _train_generator(
     )
     generator = Generator(session.model, spec)
     found: dict[str, Any] = {"images": len(data), "fid": None, "features": None}
-    if shape == (1, 28, 28):
-        judge = extractor("digits-judge")
+    name = _features_for(str(arguments.data), shape)
+    if name:
+        judge = extractor(name)
         seeds = sample_seeds(FID_PICTURES, config.seed, "train fid").tolist()
         drawn = draw(generator, generator.latents_from_seeds(seeds))
         value = fid(judge(drawn)[0], judge(data.images[:FID_PICTURES])[0])
         found.update(fid=round(value, 3), features=judge.name)
     save_generator(generator.with_about(figures=found), arguments.output)
     return {"saved": str(arguments.output), **found}
+
+
+def _features_for(data: str, shape: tuple[int, int, int]) -> str:
+    """The shipped judge in whose features the FID is measured; none for other pictures."""
+    if data == AVATARS and shape[1] == 64:
+        return "avatars-referee"
+    return "digits-judge" if shape == (1, 28, 28) else ""
 
 
 def config_from(arguments: Any, rate: float, **more: float | None) -> TrainConfig:
