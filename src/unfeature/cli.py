@@ -24,7 +24,7 @@ EXAMPLES = {
     "report": "unfeature report runs/vae",
     "train": "unfeature train original --data mnist/ -o models/digits",
     "train original": "unfeature train original --architecture dcgan --data mnist/ -o models/gan",
-    "train judge": "unfeature train judge --data mnist/ -o models/judge",
+    "train judge": "unfeature train judge --architecture resnet --data avatars -o models/judge",
     "train oracle": "unfeature train oracle runs/demo --data mnist/ -o models/oracle",
 }
 
@@ -74,8 +74,8 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"unfeature {version('unfeature')}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
 
-    demo = _command(commands, "demo", "unlearn thick strokes from the shipped digits GAN", _demo)
-    demo.add_argument("name", nargs="?", default="digits", help="which demo (default: %(default)s)")
+    demo = _command(commands, "demo", "take the glasses off the shipped avatars StyleGAN2", _demo)
+    demo.add_argument("name", nargs="?", default="faces", help="faces or digits (default: %(default)s)")
     _add_output(demo, "runs/demo")
     _add_run_options(demo)
 

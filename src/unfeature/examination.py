@@ -21,7 +21,7 @@ from unfeature.pictures import grid, png
 
 STRIP = 12
 """Faces in a strip."""
-FACES = 48
+FACES = 32
 """Avatars that are inverted for the distance to their counterfactuals."""
 
 
