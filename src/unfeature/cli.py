@@ -75,7 +75,9 @@ def build_parser() -> Parser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
 
     demo = _command(commands, "demo", "take the glasses off the shipped avatars StyleGAN2", _demo)
-    demo.add_argument("name", nargs="?", default="faces", help="faces or digits (default: %(default)s)")
+    demo.add_argument(
+        "name", nargs="?", default="faces", help="faces or digits (default: %(default)s)"
+    )
     _add_output(demo, "runs/demo")
     _add_run_options(demo)
 
