@@ -9,7 +9,7 @@ from torch import nn
 from unfeature import avatars
 from unfeature.adapters.files import load_checkpoint, make_folder, save_checkpoint
 from unfeature.adapters.pretrained import save_generator
-from unfeature.adapters.sources import load_source
+from unfeature.adapters.sources import load_attribute_judge, load_source
 from unfeature.datasets import AttributeSet, ImageSet, load_images
 from unfeature.errors import UserError
 from unfeature.evaluate import extractor, judged
@@ -25,6 +25,8 @@ from unfeature.training.originals import original_session
 AVATARS = "avatars"
 """As --data: our own faces instead of files."""
 FID_PICTURES = 10_000
+STATISTICS = 512
+"""Pictures from which a second discriminator takes the mean and spread of a judge's features."""
 RATES = {"dcgan": 2e-4, "conv-vae": 1e-3, "residual-vae": 2e-3, "stylegan2": 2e-3}
 """Adam's step size, where --learning-rate is not given."""
 
@@ -44,6 +46,8 @@ def train_original(arguments: Any, progress: Progress) -> dict[str, Any]:
             beta=arguments.beta,
         ).model_dump(),
     }
+    if arguments.judge:
+        recipe["judge"] = arguments.judge
     return _train_generator(recipe, data, arguments, progress)
 
 
@@ -96,7 +100,14 @@ def _train_generator(
     channels, height, width = data.images.shape[1:]
     shape = (channels, height, width)
     config = TrainConfig(**recipe["training"])
-    session, options = original_session(recipe["architecture"], shape, config, **recipe["options"])
+    judge = recipe.get("judge")
+    session, options = original_session(
+        recipe["architecture"],
+        shape,
+        config,
+        judge=judge and (load_attribute_judge(judge).module, data.images[:STATISTICS]),
+        **recipe["options"],
+    )
     fit_saved(session, data, config, arguments, progress)
     latent_shape: tuple[int, ...] = tuple(session.model.latent_shape)  # type: ignore[arg-type]
     spec = GeneratorSpec(

@@ -4,10 +4,12 @@ from typing import Any
 
 import torch
 from pydantic import ValidationError
+from torch import Tensor, nn
 
 from unfeature import models
 from unfeature.errors import UserError
 from unfeature.models.dcgan import DCGANDiscriminator
+from unfeature.models.feature_discriminator import FeatureDiscriminator
 from unfeature.models.residual_vae import (
     CalibratedLikelihood,
     ResidualDecoder,
@@ -27,12 +29,18 @@ GENERATOR_ONLY = ("latent_dim", "w_dim", "mapping_layers")
 
 
 def original_session(
-    architecture: str, image_shape: tuple[int, int, int], config: TrainConfig, **options: Any
+    architecture: str,
+    image_shape: tuple[int, int, int],
+    config: TrainConfig,
+    *,
+    judge: tuple[nn.Module, Tensor] | None = None,
+    **options: Any,
 ) -> tuple[Session, dict[str, Any]]:
     """A session for a freshly initialised original, and the options that build its generator.
 
     Args:
         image_shape: of the data; square, its side a multiple of 4 (or a power of 2).
+        judge: for stylegan2, a trained judge and some of the data, for a second discriminator.
         options: of the architecture, e.g. `latent_dim`, `width`; for stylegan2 also of its
             training, e.g. `gamma` (`StyleGAN2Config`).
 
@@ -52,6 +60,8 @@ def original_session(
     side = {"base": height // 4} if architecture in ("dcgan", "conv-vae") else {"size": height}
     options = {"channels": channels, **side, **options}
     settings = {}
+    if judge is not None and architecture != "stylegan2":
+        raise UserError(f"--judge helps to train stylegan2; '{architecture}' has no use for it")
     if architecture == "stylegan2":
         known = StyleGAN2Config.model_fields
         settings = {key: options.pop(key) for key in list(options) if key in known}
@@ -67,7 +77,10 @@ def original_session(
             session = VAESession(encoder, module, config, loss=loss, warm_up=0.1)
         elif isinstance(module, StyleGAN2Generator):
             discriminator = StyleGAN2Discriminator(**helper)
-            session = StyleGAN2Session(module, discriminator, config, _stylegan2(settings))
+            second = None if judge is None else FeatureDiscriminator(*judge)
+            session = StyleGAN2Session(
+                module, discriminator, config, _stylegan2(settings), second=second
+            )
         else:
             assert isinstance(module, ConvDecoder)
             session = VAESession(ConvEncoder(**options), module, config, loss=negative_elbo)

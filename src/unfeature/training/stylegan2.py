@@ -8,7 +8,9 @@ normals over √pixels, a the moving mean of ‖Jᵀy‖) are updates of their o
 times as strong ("lazy", section 3.1 and appendix B). With c = k/(k + 1) Adam gets learning rate c·η
 and betas β₁ᶜ, β₂ᶜ, so that k + 1 updates do what k did.
 
-One departure: the images drawn for D's update serve G's too, which saves drawing them twice.
+One departure: the images drawn for D's update serve G's too, which saves drawing them twice. One
+addition, when a judge of the data is at hand: a second discriminator that sees the judge's
+features, whose opinion is added to G's loss (`unfeature.models.feature_discriminator`).
 """
 
 import copy
@@ -21,6 +23,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from unfeature.averaging import update_average
+from unfeature.models.feature_discriminator import (
+    FeatureDiscriminator,
+    discriminator_loss,
+    generator_loss,
+)
 from unfeature.models.stylegan2 import StyleGAN2Generator
 from unfeature.models.stylegan2_discriminator import StyleGAN2Discriminator
 from unfeature.training.augment import AugmentController, augment
@@ -52,6 +59,10 @@ class StyleGAN2Config(BaseModel):
     """Images after which the augmentation's probability could have gone from 0 to 1."""
     augment: float | None = Field(None, ge=0, le=1)
     """A fixed probability of augmentation; adaptive when not given."""
+    judge_weight: float = Field(0.5, ge=0)
+    """Weight of what the second discriminator says, in G's loss."""
+    judge_rate: float = Field(2e-3, gt=0)
+    """Adam's step size for the second discriminator."""
 
 
 class PathLength:
@@ -90,9 +101,13 @@ def r1_penalty(discriminator: nn.Module, real: Float[Tensor, "n c h w"]) -> Floa
 
 
 class StyleGAN2Session(Session):
-    """A StyleGAN2 generator and discriminator, updated in turn."""
+    """A StyleGAN2 generator and discriminator, updated in turn.
 
-    parts = (
+    Args:
+        second: a discriminator that sees a judge's features, beside StyleGAN2's own.
+    """
+
+    parts: tuple[str, ...] = (  # type: ignore[misc]
         "generator",
         "discriminator",
         "average",
@@ -108,6 +123,8 @@ class StyleGAN2Session(Session):
         discriminator: StyleGAN2Discriminator,
         config: TrainConfig,
         settings: StyleGAN2Config | None = None,
+        *,
+        second: FeatureDiscriminator | None = None,
     ):
         self.config = config
         self.settings = settings = settings or StyleGAN2Config()
@@ -129,15 +146,32 @@ class StyleGAN2Session(Session):
             target=settings.ada_target, speed=settings.ada_speed, fixed=settings.augment
         )
         self.path_length = PathLength(settings.path_decay)
+        self.second = second
+        if second is not None:
+            self.heads = second.heads
+            self.heads_optimizer = torch.optim.Adam(
+                second.heads.parameters(), settings.judge_rate, (0.0, 0.99), fused=True
+            )
+            for group in self.heads_optimizer.param_groups:
+                group["initial_lr"] = group["lr"]
+            self.parts = (*self.parts, "heads", "heads_optimizer")
+        self.optimizers = [getattr(self, name) for name in self.parts if name.endswith("optimizer")]
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """A second discriminator may join a training that began without one."""
+        fresh = self.state_dict()
+        late: dict[str, Any] = {key: fresh[key] for key in fresh if key.startswith("heads")}
+        super().load_state_dict({**late, **state})
 
     def step(
         self, images: Tensor, labels: Tensor, rng: torch.Generator, progress: float
     ) -> dict[str, float]:
         n, settings = len(images), self.settings
-        for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
+        for optimizer in self.optimizers:
             for group in optimizer.param_groups:  # constant, then linear over the last quarter
                 group["lr"] = group["initial_lr"] * min(1.0, 4 * (1 - progress))
-        fake = augment(self._draw(self._ws(n, rng), rng), self.controller.p, rng)
+        drawn = self._draw(self._ws(n, rng), rng)
+        fake = augment(drawn, self.controller.p, rng)
         real = images.contiguous(memory_format=torch.channels_last)
         real = augment(real, self.controller.p, rng)
 
@@ -154,6 +188,11 @@ class StyleGAN2Session(Session):
 
         self.discriminator.requires_grad_(False)
         loss_g = F.softplus(-self.discriminator(fake)).mean()
+        losses["generator"] = loss_g.item()
+        if self.second is not None:
+            loss_h, more = self._judged(images, drawn)
+            losses.update({"second": loss_h, "generator, second": more.item()})
+            loss_g = loss_g + settings.judge_weight * more
         update(self.generator_optimizer, loss_g)
         self.discriminator.requires_grad_(True)
         if settings.path_weight and self.steps % settings.path_every == 0:
@@ -168,11 +207,23 @@ class StyleGAN2Session(Session):
         self.steps += 1
         return {
             **losses,
-            "generator": loss_g.item(),
             "real sign": real_logits.detach().sign().mean().item(),
             "augment p": self.controller.p,
             "path length": self.path_length.mean,
         }
+
+    def _judged(self, real: Tensor, drawn: Tensor) -> tuple[float, Float[Tensor, ""]]:
+        """Update the second discriminator; its loss, and what it adds to G's."""
+        assert self.second is not None
+        with torch.no_grad():
+            wanted = self.second.features(real)
+        found = self.second.features(drawn)
+        loss = discriminator_loss(self.second(wanted), self.second([x.detach() for x in found]))
+        update(self.heads_optimizer, loss)
+        self.heads.requires_grad_(False)
+        more = generator_loss(self.second(found))
+        self.heads.requires_grad_(True)
+        return loss.item(), more
 
     def _ws(self, n: int, rng: torch.Generator) -> Float[Tensor, "n layers w_dim"]:
         """One w a layer; for a share of images a second w takes over at a random layer."""

@@ -1,0 +1,114 @@
+from collections.abc import Iterator
+from copy import deepcopy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from unfeature.datasets import ImageSet
+from unfeature.errors import UserError
+from unfeature.models.feature_discriminator import (
+    FeatureDiscriminator,
+    discriminator_loss,
+    generator_loss,
+)
+from unfeature.models.resnet import ResNet
+from unfeature.seeds import rng
+from unfeature.training import TrainConfig, fit
+from unfeature.training.originals import original_session
+
+OPTIONS = {"latent_dim": 4, "w_dim": 4, "width": 4, "max_width": 8, "mapping_layers": 1}
+
+
+@pytest.fixture(autouse=True)
+def initial_weights() -> Iterator[None]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        yield
+
+
+@pytest.fixture
+def pictures() -> Tensor:
+    return torch.rand(32, 3, 16, 16, generator=rng(0, "test")) * 2 - 1
+
+
+@pytest.fixture
+def judge() -> nn.Module:
+    return ResNet(outputs=2, width=4, stem_stride=1).eval().requires_grad_(False)
+
+
+def test_features_are_the_judges_own_standardised(judge: ResNet, pictures: Tensor) -> None:
+    made = FeatureDiscriminator(judge, pictures, width=4)
+    found = made.features(pictures)
+    assert [x.shape[1:] for x in found] == [(4, 16, 16), (8, 8, 8), (16, 4, 4), (32, 2, 2)]
+    for x in found:
+        torch.testing.assert_close(
+            x.mean(dim=(0, 2, 3)), torch.zeros(x.shape[1]), atol=1e-4, rtol=0
+        )
+        spread = x.std(dim=(0, 2, 3))
+        assert 0.9 < spread.max() <= 1.0
+    pooled = judge.features(pictures)
+    last = found[-1] * made.get_buffer("std3") + made.get_buffer("mean3")
+    torch.testing.assert_close(last.mean(dim=(2, 3)), pooled)
+
+
+def test_a_head_learns_to_tell_and_a_picture_to_please(judge: ResNet, pictures: Tensor) -> None:
+    made = FeatureDiscriminator(judge, pictures, width=8)
+    drawn = (pictures * 0.3).requires_grad_(True)
+    before = [p.clone() for p in judge.parameters()]
+    optimizer = torch.optim.Adam(made.heads.parameters(), 1e-2)
+    real = made.features(pictures)
+    losses = []
+    for _ in range(40):
+        fake = [x.detach() for x in made.features(drawn)]
+        loss = discriminator_loss(made(real), made(fake))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.6 * losses[0]
+    score = generator_loss(made(made.features(drawn)))
+    (slope,) = torch.autograd.grad(score, drawn)
+    better = generator_loss(made(made.features(drawn - 0.5 * slope / slope.abs().max())))
+    assert better < score
+    assert all(torch.equal(a, b) for a, b in zip(before, judge.parameters(), strict=True))
+
+
+def test_it_joins_a_training_late_and_resumes_bit_for_bit(judge: ResNet, pictures: Tensor) -> None:
+    data = ImageSet(pictures, torch.zeros(len(pictures), dtype=torch.long), ("a",))
+
+    def session(epochs: int, *, judged: bool = True):  # type: ignore[no-untyped-def]
+        config = TrainConfig(epochs=epochs, batch_size=8, learning_rate=2e-3)
+        given = (judge, pictures) if judged else None
+        return original_session("stylegan2", (3, 16, 16), config, judge=given, **OPTIONS)[0], config
+
+    plain, config = session(1, judged=False)
+    list(fit(plain, data, config))
+    start = deepcopy(plain.state_dict())
+    assert "heads" not in start
+
+    whole, config = session(3)
+    whole.load_state_dict(deepcopy(start))
+    first, *_ = fit(whole, data, config, start=1)
+    assert first.losses["second"] > 0
+
+    broken, config = session(3)
+    broken.load_state_dict(deepcopy(start))
+    epochs = fit(broken, data, config, start=1)
+    next(epochs)
+    saved = deepcopy(broken.state_dict())
+    resumed, config = session(3)
+    resumed.load_state_dict(saved)
+    list(fit(resumed, data, config, start=2))
+    theirs, ours = whole.average.state_dict(), resumed.average.state_dict()
+    assert all(torch.equal(value, theirs[key]) for key, value in ours.items())
+    changed = (whole.average.state_dict()[key] - value for key, value in start["average"].items())
+    assert any(difference.abs().max() > 0 for difference in changed)
+
+
+def test_a_judge_that_cannot_help(pictures: Tensor) -> None:
+    with pytest.raises(UserError, match="Flatten cannot help a discriminator"):
+        FeatureDiscriminator(nn.Flatten(), pictures)
+    config = TrainConfig(epochs=1)
+    with pytest.raises(UserError, match="--judge helps to train stylegan2"):
+        original_session("dcgan", (3, 16, 16), config, judge=(nn.Flatten(), pictures))
