@@ -38,7 +38,7 @@ def main() -> None:
     for name in arguments.names:
         generator = load(name)
         seeds = sample_seeds(arguments.n, 0, "originals").tolist()
-        images = draw(generator, generator.latents_from_seeds(seeds)).clamp(-1, 1)
+        images = draw(generator, generator.latents_from_seeds(seeds))
         blocks.append(images[:64])
         found, _ = features(images)
         precision, recall = precision_recall(wanted, found)

@@ -326,11 +326,15 @@ def test_debug_shows_the_traceback(toml: Path, capsys: pytest.CaptureFixture[str
     assert "Traceback" in capsys.readouterr().err
 
 
+FACES = ["unlearn.steps=40", "unlearn.batch_size=32", "unlearn.pool=2", "unlearn.reuse=20"]
+FACES += ["erase.refine=2", "evaluate.n=200", "label.n=400"]
+
+
 @pytest.mark.parametrize(
     ("demo", "share", "short"),
     [
         ("digits", 0.25, ["unlearn.steps=40", "evaluate.n=400", "label.n=600"]),
-        ("faces", 0.34, ["unlearn.steps=30", "evaluate.n=200", "label.n=400"]),
+        ("faces", 0.34, FACES),
     ],
 )
 def test_demo_as_a_process(demo: str, share: float, short: list[str], tmp_path: Path) -> None:

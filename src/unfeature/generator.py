@@ -265,5 +265,5 @@ def fingerprint(module: nn.Module) -> str:
 def draw(
     generator: Generator, latents: Float[Tensor, "n *latent"], *, batch_size: int = 256
 ) -> Float[Tensor, "n c h w"]:
-    """The images of many latents, drawn batch by batch without gradients."""
-    return torch.cat([generator(part) for part in latents.split(batch_size)])
+    """The images of many latents as they are seen: without gradients, clamped to [−1, 1]."""
+    return torch.cat([generator(part).clamp(-1, 1) for part in latents.split(batch_size)])
