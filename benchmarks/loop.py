@@ -41,11 +41,7 @@ class Bench:
         self.threshold = threshold_for(labels, self.target, "paper")
         erase = experiment.erase
         self.eraser = ImageEraser(
-            self.original,
-            self.labeler,
-            self.target,
-            path=erase.path,
-            margin=erase.margin,
+            self.original, self.labeler, self.target, path=erase.path, margin=erase.margin
         )
         held = sample_seeds(1000, experiment.seed, "bench")
         self.held = self.original.latents_from_seeds(held.tolist())

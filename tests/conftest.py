@@ -1,6 +1,7 @@
 """A toy generator in a user's own file, as the tests' stand-in for a real one."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,14 @@ def corner(toy: Generator) -> FunctionLabeler:
 @pytest.fixture
 def labels(toy: Generator, corner: FunctionLabeler) -> LatentSet:
     return label(toy, 1000, by=corner, feature="bright corner")
+
+
+@pytest.fixture
+def initial_weights() -> Iterator[None]:
+    """For modules that are built in a test: their initial weights are always the same."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        yield
 
 
 @pytest.fixture(scope="session")

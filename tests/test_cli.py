@@ -334,7 +334,7 @@ FACES += ["erase.refine=2", "evaluate.n=200", "label.n=400"]
     ("demo", "share", "short"),
     [
         ("digits", 0.25, ["unlearn.steps=40", "evaluate.n=400", "label.n=600"]),
-        ("faces", 0.34, FACES),
+        ("faces", 0.29, FACES),
     ],
 )
 def test_demo_as_a_process(demo: str, share: float, short: list[str], tmp_path: Path) -> None:
@@ -348,6 +348,6 @@ def test_demo_as_a_process(demo: str, share: float, short: list[str], tmp_path: 
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     ratios = found["target_ratio"]
-    assert ratios["original"]["value"] == pytest.approx(share, abs=0.12)
+    assert ratios["original"]["value"] == pytest.approx(share, abs=0.08)
     assert ratios["unlearned"]["value"] < 0.6 * ratios["original"]["value"]
     assert (tmp_path / found["report"]).is_file()

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from copy import deepcopy
 
 import pytest
@@ -18,13 +17,7 @@ from unfeature.training import TrainConfig, fit
 from unfeature.training.originals import original_session
 
 OPTIONS = {"latent_dim": 4, "w_dim": 4, "width": 4, "max_width": 8, "mapping_layers": 1}
-
-
-@pytest.fixture(autouse=True)
-def initial_weights() -> Iterator[None]:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(3)
-        yield
+pytestmark = pytest.mark.usefixtures("initial_weights")
 
 
 @pytest.fixture
@@ -74,18 +67,25 @@ def test_a_head_learns_to_tell_and_a_picture_to_please(judge: ResNet, pictures: 
     assert all(torch.equal(a, b) for a, b in zip(before, judge.parameters(), strict=True))
 
 
-def test_it_joins_a_training_late_and_resumes_bit_for_bit(judge: ResNet, pictures: Tensor) -> None:
+@pytest.mark.parametrize(
+    ("architecture", "options"),
+    [("stylegan2", OPTIONS), ("residual-vae", {"latent_dim": 4, "width": 4, "max_width": 8})],
+)
+def test_it_joins_a_training_late_and_resumes_bit_for_bit(
+    architecture: str, options: dict[str, int], judge: ResNet, pictures: Tensor
+) -> None:
     data = ImageSet(pictures, torch.zeros(len(pictures), dtype=torch.long), ("a",))
 
     def session(epochs: int, *, judged: bool = True):  # type: ignore[no-untyped-def]
         config = TrainConfig(epochs=epochs, batch_size=8, learning_rate=2e-3)
         given = (judge, pictures) if judged else None
-        return original_session("stylegan2", (3, 16, 16), config, judge=given, **OPTIONS)[0], config
+        made = original_session(architecture, (3, 16, 16), config, judge=given, **options)
+        return made[0], config
 
     plain, config = session(1, judged=False)
     list(fit(plain, data, config))
     start = deepcopy(plain.state_dict())
-    assert "heads" not in start
+    assert "second" not in start
 
     whole, config = session(3)
     whole.load_state_dict(deepcopy(start))
@@ -106,9 +106,11 @@ def test_it_joins_a_training_late_and_resumes_bit_for_bit(judge: ResNet, picture
     assert any(difference.abs().max() > 0 for difference in changed)
 
 
-def test_a_judge_that_cannot_help(pictures: Tensor) -> None:
+def test_a_judge_that_cannot_help(judge: ResNet, pictures: Tensor) -> None:
     with pytest.raises(UserError, match="Flatten cannot help a discriminator"):
         FeatureDiscriminator(nn.Flatten(), pictures)
     config = TrainConfig(epochs=1)
+    with pytest.raises(UserError, match="sees pictures of 3 channels and the data's have 1"):
+        FeatureDiscriminator(judge, pictures[:, :1])
     with pytest.raises(UserError, match="--judge helps to train stylegan2"):
         original_session("dcgan", (3, 16, 16), config, judge=(nn.Flatten(), pictures))

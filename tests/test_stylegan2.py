@@ -1,5 +1,4 @@
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,22 +20,17 @@ from unfeature.models.stylegan2_discriminator import StyleGAN2Discriminator, wit
 from unfeature.seeds import rng
 from unfeature.training import TrainConfig, fit
 from unfeature.training.augment import AugmentController, augment
+from unfeature.training.loop import lazy_adam
 from unfeature.training.originals import original_session
-from unfeature.training.stylegan2 import PathLength, StyleGAN2Session, lazy_adam, r1_penalty
+from unfeature.training.stylegan2 import PathLength, StyleGAN2Session, r1_penalty
 from unfeature.unlearn import unlearn
 
 SMALL = {"latent_dim": 8, "w_dim": 8, "width": 4, "max_width": 8, "mapping_layers": 2}
+pytestmark = pytest.mark.usefixtures("initial_weights")
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=rng(seed, "test"))
-
-
-@pytest.fixture(autouse=True)
-def initial_weights() -> Iterator[None]:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(3)
-        yield
 
 
 @pytest.fixture

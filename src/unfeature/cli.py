@@ -157,7 +157,8 @@ def _add_train(commands: Any) -> None:
     original.add_argument("--beta", type=float, help="weight of a VAE's KL term")
     original.add_argument(
         "--judge",
-        help="for stylegan2: a judge whose features a second discriminator sees (fewer images)",
+        help="for stylegan2 and residual-vae: a judge whose features a second discriminator "
+        "sees, which saves many images",
     )
     original.add_argument(
         "--option",

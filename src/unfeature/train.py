@@ -100,12 +100,12 @@ def _train_generator(
     channels, height, width = data.images.shape[1:]
     shape = (channels, height, width)
     config = TrainConfig(**recipe["training"])
-    judge = recipe.get("judge")
+    helper = recipe.get("judge")
     session, options = original_session(
         recipe["architecture"],
         shape,
         config,
-        judge=judge and (load_attribute_judge(judge).module, data.images[:STATISTICS]),
+        judge=helper and (load_attribute_judge(helper).module, data.images[:STATISTICS]),
         **recipe["options"],
     )
     fit_saved(session, data, config, arguments, progress)

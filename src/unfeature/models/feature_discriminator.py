@@ -29,7 +29,7 @@ class FeatureDiscriminator(nn.Module):
         width: channels in a head.
 
     Raises:
-        UserError: the judge has no such trunk.
+        UserError: the judge has no such trunk, or sees other pictures than the data's.
     """
 
     def __init__(self, judge: nn.Module, real: Float[Tensor, "n c h w"], *, width: int = 32):
@@ -39,6 +39,12 @@ class FeatureDiscriminator(nn.Module):
             raise UserError(
                 f"a {type(judge).__name__} cannot help a discriminator; name a judge of the "
                 "architecture mobilenetv3 or resnet"
+            )
+        seen = next(m.in_channels for m in trunk.modules() if isinstance(m, nn.Conv2d))
+        if seen != real.shape[1]:
+            raise UserError(
+                f"the judge sees pictures of {seen} channels and the data's have {real.shape[1]}; "
+                "name a judge trained on such pictures"
             )
         self.stages = _stages(trunk, real[:2])
         with torch.no_grad():

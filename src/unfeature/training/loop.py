@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -40,11 +40,13 @@ class Session(ABC):
         average: the moving average of the weights, which is saved when training ends.
         steps: updates done.
         parts: names of the attributes (modules, optimisers) whose state a checkpoint holds.
+        late: those of them that may join a training that began without them.
     """
 
     average: nn.Module
     steps: int = 0
-    parts: ClassVar[tuple[str, ...]]
+    parts: tuple[str, ...]
+    late: tuple[str, ...] = ("second",)
 
     @property
     def model(self) -> nn.Module:
@@ -64,7 +66,8 @@ class Session(ABC):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.steps = state["steps"]
         for name in self.parts:
-            getattr(self, name).load_state_dict(state[name])
+            if name in state or name not in self.late:
+                getattr(self, name).load_state_dict(state[name])
 
 
 @dataclass(frozen=True)
@@ -107,3 +110,23 @@ def scheduled(optimizer: torch.optim.Optimizer, base: float, progress: float) ->
     factor = 1.0 if progress < 0.5 else 1.0 - 0.95 * (progress - 0.5) * 2
     for group in optimizer.param_groups:
         group["lr"] = base * factor
+
+
+def lazy_adam(module: nn.Module, rate: float, every: int | None) -> torch.optim.Adam:
+    """Adam with betas (0, 0.99), corrected for one more update every `every` steps.
+
+    With c = k/(k + 1), where k is `every`, learning rate c·η and betas β₁ᶜ, β₂ᶜ make k + 1 updates
+    do what k did (arXiv 1912.04958, appendix B).
+    """
+    c = 1.0 if every is None else every / (every + 1)
+    optimizer = torch.optim.Adam(module.parameters(), c * rate, (0.0, 0.99**c), fused=True)
+    for group in optimizer.param_groups:
+        group["initial_lr"] = group["lr"]
+    return optimizer
+
+
+def update(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    """One update of the optimizer's parameters."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()

@@ -21,10 +21,13 @@ from unfeature.models.vae import ConvDecoder, ConvEncoder, negative_elbo
 from unfeature.seeds import derive
 from unfeature.training.gan import GANSession
 from unfeature.training.loop import Session, TrainConfig
+from unfeature.training.second import SecondConfig, SecondOpinion
 from unfeature.training.stylegan2 import StyleGAN2Config, StyleGAN2Session
-from unfeature.training.vae import VAESession
+from unfeature.training.vae import VAEConfig, VAESession
 
 ORIGINALS = ("dcgan", "conv-vae", "residual-vae", "stylegan2")
+SETTINGS: dict[str, type[SecondConfig]] = {"stylegan2": StyleGAN2Config, "residual-vae": VAEConfig}
+"""Those that take a judge, and what their training has settings for."""
 GENERATOR_ONLY = ("latent_dim", "w_dim", "mapping_layers")
 
 
@@ -40,9 +43,10 @@ def original_session(
 
     Args:
         image_shape: of the data; square, its side a multiple of 4 (or a power of 2).
-        judge: for stylegan2, a trained judge and some of the data, for a second discriminator.
-        options: of the architecture, e.g. `latent_dim`, `width`; for stylegan2 also of its
-            training, e.g. `gamma` (`StyleGAN2Config`).
+        judge: for stylegan2 and residual-vae, a trained judge and some of the data, for a second
+            discriminator.
+        options: of the architecture, e.g. `latent_dim`, `width`, and of its training, e.g.
+            `gamma` (`StyleGAN2Config`) or `judge_weight` (`VAEConfig`).
 
     Raises:
         UserError: an architecture we cannot train, or images it cannot draw.
@@ -59,37 +63,43 @@ def original_session(
         )
     side = {"base": height // 4} if architecture in ("dcgan", "conv-vae") else {"size": height}
     options = {"channels": channels, **side, **options}
-    settings = {}
-    if judge is not None and architecture != "stylegan2":
-        raise UserError(f"--judge helps to train stylegan2; '{architecture}' has no use for it")
-    if architecture == "stylegan2":
-        known = StyleGAN2Config.model_fields
-        settings = {key: options.pop(key) for key in list(options) if key in known}
+    if judge is not None and architecture not in SETTINGS:
+        raise UserError(
+            f"--judge helps to train {' and '.join(SETTINGS)}; '{architecture}' has no use for it"
+        )
+    settings = _settings(SETTINGS.get(architecture, SecondConfig), options, architecture)
     helper = {key: value for key, value in options.items() if key not in GENERATOR_ONLY}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(config.seed, "initial weights"))
         module = models.build(architecture, options)
+        second = None
+        if judge is not None:
+            second = SecondOpinion(FeatureDiscriminator(*judge), settings.judge_rate)
         if architecture == "dcgan":
             session: Session = GANSession(module, DCGANDiscriminator(**helper), config)
         elif isinstance(module, ResidualDecoder):
             loss = CalibratedLikelihood(height)
             encoder = ResidualEncoder(**options)
-            session = VAESession(encoder, module, config, loss=loss, warm_up=0.1)
+            session = VAESession(
+                encoder, module, config, loss=loss, warm_up=0.1, settings=settings, second=second
+            )
         elif isinstance(module, StyleGAN2Generator):
             discriminator = StyleGAN2Discriminator(**helper)
-            second = None if judge is None else FeatureDiscriminator(*judge)
-            session = StyleGAN2Session(
-                module, discriminator, config, _stylegan2(settings), second=second
-            )
+            assert isinstance(settings, StyleGAN2Config)
+            session = StyleGAN2Session(module, discriminator, config, settings, second=second)
         else:
             assert isinstance(module, ConvDecoder)
             session = VAESession(ConvEncoder(**options), module, config, loss=negative_elbo)
     return session, options
 
 
-def _stylegan2(settings: dict[str, Any]) -> StyleGAN2Config:
+def _settings(kind: type[SecondConfig], options: dict[str, Any], architecture: str) -> SecondConfig:
+    """The training's own settings, taken out of the options; none for most architectures."""
+    if architecture not in SETTINGS:
+        return kind()
+    given = {key: options.pop(key) for key in list(options) if key in kind.model_fields}
     try:
-        return StyleGAN2Config(**settings)
+        return kind(**given)
     except ValidationError as error:
         problem = error.errors()[0]
         raise UserError(f"option {problem['loc'][0]}: {problem['msg'].lower()}") from error

@@ -5,12 +5,11 @@
 
 R1 (Mescheder et al., ICML 2018) and the path length penalty (section 3.2; J = ∂G/∂w, y an image of
 normals over √pixels, a the moving mean of ‖Jᵀy‖) are updates of their own, every k-th step and k
-times as strong ("lazy", section 3.1 and appendix B). With c = k/(k + 1) Adam gets learning rate c·η
-and betas β₁ᶜ, β₂ᶜ, so that k + 1 updates do what k did.
+times as strong ("lazy", section 3.1 and appendix B; `lazy_adam`).
 
 One departure: the images drawn for D's update serve G's too, which saves drawing them twice. One
 addition, when a judge of the data is at hand: a second discriminator that sees the judge's
-features, whose opinion is added to G's loss (`unfeature.models.feature_discriminator`).
+features, whose opinion is added to G's loss (`unfeature.training.second`).
 """
 
 import copy
@@ -19,25 +18,19 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
 from unfeature.averaging import update_average
-from unfeature.models.feature_discriminator import (
-    FeatureDiscriminator,
-    discriminator_loss,
-    generator_loss,
-)
 from unfeature.models.stylegan2 import StyleGAN2Generator
 from unfeature.models.stylegan2_discriminator import StyleGAN2Discriminator
 from unfeature.training.augment import AugmentController, augment
-from unfeature.training.loop import Session, TrainConfig
+from unfeature.training.loop import Session, TrainConfig, lazy_adam, update
+from unfeature.training.second import SecondConfig, SecondOpinion
 
 
-class StyleGAN2Config(BaseModel):
+class StyleGAN2Config(SecondConfig):
     """What StyleGAN2's training knows besides `TrainConfig`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     gamma: float | None = Field(None, ge=0)
     """γ of R1; when not given 0.0002·side²/batch. 0 turns R1 off."""
@@ -59,10 +52,6 @@ class StyleGAN2Config(BaseModel):
     """Images after which the augmentation's probability could have gone from 0 to 1."""
     augment: float | None = Field(None, ge=0, le=1)
     """A fixed probability of augmentation; adaptive when not given."""
-    judge_weight: float = Field(0.5, ge=0)
-    """Weight of what the second discriminator says, in G's loss."""
-    judge_rate: float = Field(2e-3, gt=0)
-    """Adam's step size for the second discriminator."""
 
 
 class PathLength:
@@ -104,10 +93,10 @@ class StyleGAN2Session(Session):
     """A StyleGAN2 generator and discriminator, updated in turn.
 
     Args:
-        second: a discriminator that sees a judge's features, beside StyleGAN2's own.
+        second: what a discriminator that sees a judge's features says, beside StyleGAN2's own.
     """
 
-    parts: tuple[str, ...] = (  # type: ignore[misc]
+    parts: tuple[str, ...] = (
         "generator",
         "discriminator",
         "average",
@@ -124,7 +113,7 @@ class StyleGAN2Session(Session):
         config: TrainConfig,
         settings: StyleGAN2Config | None = None,
         *,
-        second: FeatureDiscriminator | None = None,
+        second: SecondOpinion | None = None,
     ):
         self.config = config
         self.settings = settings = settings or StyleGAN2Config()
@@ -147,21 +136,10 @@ class StyleGAN2Session(Session):
         )
         self.path_length = PathLength(settings.path_decay)
         self.second = second
+        self.optimizers = [self.generator_optimizer, self.discriminator_optimizer]
         if second is not None:
-            self.heads = second.heads
-            self.heads_optimizer = torch.optim.Adam(
-                second.heads.parameters(), settings.judge_rate, (0.0, 0.99), fused=True
-            )
-            for group in self.heads_optimizer.param_groups:
-                group["initial_lr"] = group["lr"]
-            self.parts = (*self.parts, "heads", "heads_optimizer")
-        self.optimizers = [getattr(self, name) for name in self.parts if name.endswith("optimizer")]
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """A second discriminator may join a training that began without one."""
-        fresh = self.state_dict()
-        late: dict[str, Any] = {key: fresh[key] for key in fresh if key.startswith("heads")}
-        super().load_state_dict({**late, **state})
+            self.parts = (*self.parts, "second")
+            self.optimizers.append(second.optimizer)
 
     def step(
         self, images: Tensor, labels: Tensor, rng: torch.Generator, progress: float
@@ -190,7 +168,7 @@ class StyleGAN2Session(Session):
         loss_g = F.softplus(-self.discriminator(fake)).mean()
         losses["generator"] = loss_g.item()
         if self.second is not None:
-            loss_h, more = self._judged(images, drawn)
+            loss_h, more = self.second(images, drawn)
             losses.update({"second": loss_h, "generator, second": more.item()})
             loss_g = loss_g + settings.judge_weight * more
         update(self.generator_optimizer, loss_g)
@@ -212,19 +190,6 @@ class StyleGAN2Session(Session):
             "path length": self.path_length.mean,
         }
 
-    def _judged(self, real: Tensor, drawn: Tensor) -> tuple[float, Float[Tensor, ""]]:
-        """Update the second discriminator; its loss, and what it adds to G's."""
-        assert self.second is not None
-        with torch.no_grad():
-            wanted = self.second.features(real)
-        found = self.second.features(drawn)
-        loss = discriminator_loss(self.second(wanted), self.second([x.detach() for x in found]))
-        update(self.heads_optimizer, loss)
-        self.heads.requires_grad_(False)
-        more = generator_loss(self.second(found))
-        self.heads.requires_grad_(True)
-        return loss.item(), more
-
     def _ws(self, n: int, rng: torch.Generator) -> Float[Tensor, "n layers w_dim"]:
         """One w a layer; for a share of images a second w takes over at a random layer."""
         generator, layers = self.generator, self.generator.synthesis.num_ws
@@ -241,19 +206,3 @@ class StyleGAN2Session(Session):
 
     def _draw(self, ws: Tensor, rng: torch.Generator) -> Float[Tensor, "n c h w"]:
         return self.generator.synthesis(ws, "random", rng)
-
-
-def lazy_adam(module: nn.Module, rate: float, every: int | None) -> torch.optim.Adam:
-    """Adam with betas (0, 0.99), corrected for one more update every `every` steps."""
-    c = 1.0 if every is None else every / (every + 1)
-    optimizer = torch.optim.Adam(module.parameters(), c * rate, (0.0, 0.99**c), fused=True)
-    for group in optimizer.param_groups:
-        group["initial_lr"] = group["lr"]
-    return optimizer
-
-
-def update(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-    """One update of the optimizer's parameters."""
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    optimizer.step()
