@@ -124,9 +124,15 @@ class EraseConfig(Settings):
     path: Literal["line", "descent"] = "line"
     """For "image": the way from z to ẑ, along −z_e, or down the labeller's score, which is shorter
     but needs a labeller that can be differentiated (and one that is not easily fooled)."""
+    descents: int = Field(12, ge=1)
+    """For "descent": its steps at most; pictures that have not arrived by then keep some of the
+    feature."""
     refine: int = Field(0, ge=0)
     """For "descent", in the first round: steps from ẑ towards the original's own picture, so that
     less of it changes; each costs as much as a step of the search."""
+    keep: tuple[str, ...] = ()
+    """For "descent", when a classifier of attributes labels: which of its other attributes should
+    stay as they are in ẑ's picture."""
     approaches: int = Field(12, ge=0)
     """For "descent", in later rounds: steps from ẑ towards what g already draws."""
     margin: float = Field(0.5, ge=0)
@@ -219,6 +225,8 @@ class Experiment(Settings):
 
     @model_validator(mode="after")
     def _known_attributes(self) -> "Experiment":
+        if self.erase.keep and (self.erase.path, self.label.by) != ("descent", "classifier"):
+            raise ValueError("erase.keep needs erase.path = 'descent', label.by = 'classifier'")
         for name in self.target.protect:
             if name not in self.attributes:
                 raise ValueError(

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from unfeature.errors import UserError
 from unfeature.generator import Generator
-from unfeature.labelers.base import Labeler
+from unfeature.labelers.base import Labeler, look
 from unfeature.labels import LatentSet
 from unfeature.search import Found, approach, descent, line, moved
 from unfeature.target import TargetVector
@@ -101,7 +101,8 @@ class ImageEraser(Eraser):
         descents: steps of the way down at most.
         towards: for "descent", whose picture ẑ's should be near to, as far as it lacks the feature
             (`unfeature.search.approach`): the original's, so that as little as possible changes,
-            or in later rounds g's, which is the easiest to learn.
+            or in later rounds g's, which is the easiest to learn. Attributes that the labeller
+            looks at, too, are kept.
         approaches: steps of that.
     """
 
@@ -125,19 +126,24 @@ class ImageEraser(Eraser):
     @torch.inference_mode()
     def erase(self, latents: Float[Tensor, "n *latent"]) -> Erasure:
         images = self.original(latents)
-        edited = self.labeler.score(images) > 0
+        scores, kept = look(self.labeler, images)
+        edited = scores > 0
         rows = edited.nonzero().squeeze(1)
         if len(rows) == 0:
             return Erasure(latents, edited, images)
-        found = self._search(latents[rows])
+        found = self._search(latents[rows], kept[rows])
         return Erasure(
             latents.index_copy(0, rows, found.latents),
             edited,
             images.index_copy(0, rows, found.images),
         )
 
-    def _search(self, latents: Tensor) -> Found:
-        """For latents whose pictures show the feature: the nearest that do not."""
+    def _search(self, latents: Tensor, kept: Tensor) -> Found:
+        """For latents whose pictures show the feature: the nearest that do not.
+
+        Args:
+            kept: what the labeller said of the attributes that are to be kept.
+        """
         if self.path == "line":
             return line(
                 latents,
@@ -149,10 +155,15 @@ class ImageEraser(Eraser):
                 coarse=self.coarse,
                 fine=self.fine,
             )
+
+        def seen(images: Tensor) -> tuple[Tensor, Tensor]:
+            return look(self.labeler, images)
+
         found = descent(
             latents,
             self.original,
-            self.labeler.score,
+            seen,
+            kept=kept,
             margin=self.margin,
             reach=self.reach,
             steps=self.descents,
@@ -163,7 +174,8 @@ class ImageEraser(Eraser):
             found,
             self.towards(latents),
             self.original,
-            self.labeler.score,
+            seen,
+            kept=kept,
             margin=self.margin,
             steps=self.approaches,
         )

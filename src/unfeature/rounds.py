@@ -17,6 +17,7 @@ from unfeature.erase import Eraser, Erasure, ImageEraser, LinearEraser, threshol
 from unfeature.errors import UserError
 from unfeature.generator import Generator
 from unfeature.labelers.base import Labeler
+from unfeature.labelers.classifier import keeping
 from unfeature.labels import LatentSet
 from unfeature.seeds import derive
 from unfeature.target import TargetVector
@@ -99,6 +100,7 @@ def make_eraser(
         if labeler is None:
             raise UserError("erase.gate = 'image' needs a labeller a program can call")
         approaches = config.refine if first else config.approaches
+        labeler = keeping(labeler, config.keep)
         return ImageEraser(
             original,
             labeler,
@@ -108,6 +110,7 @@ def make_eraser(
             reach=config.reach,
             coarse=config.coarse,
             fine=config.fine,
+            descents=config.descents,
             towards=student if config.path == "descent" and approaches else None,
             approaches=approaches,
         )

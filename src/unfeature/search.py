@@ -12,9 +12,15 @@ from torch import Tensor
 
 HINGE, SLACK = 0.2, 0.05
 """`approach`: weight of the score against the mean L1, and how far past −margin it aims."""
+SURE = 2.0
+"""Log-odds beyond which an attribute that is to be kept may move freely."""
+STRAYED_DOWN, STRAYED_BACK = 0.05, 0.02
+"""Weight of what attributes have strayed: against the score in `descent`, against the mean L1 in
+`approach`."""
 
 Draw = Callable[[Tensor], Tensor]
 Score = Callable[[Tensor], Tensor]
+Look = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -82,14 +88,17 @@ def line(
 def descent(
     latents: Float[Tensor, "n *latent"],
     draw: Draw,
-    score: Score,
+    look: Look,
     *,
+    kept: Float[Tensor, "n k"],
     margin: float,
     reach: float,
     steps: int,
     longest: float = 0.4,
 ) -> Found:
-    """Down the gradient of score(draw(z)) until it is below −margin.
+    """Down the gradient of draw(z)'s score until it is below −margin.
+
+    Where attributes are to be kept, what they have strayed (`strayed`) counts beside the score.
 
     Each step is Newton's for a score that were linear, aimed a little past −margin, and at most
     `longest` long; the way ends at distance `reach` from z. Where it does not arrive, the latent
@@ -97,7 +106,9 @@ def descent(
 
     Args:
         latents: at least one.
-        draw, score: as for `line`, and differentiable.
+        draw: as for `line`, and differentiable, as is `look`.
+        look: images → scores, and log-odds of k attributes that are to be kept.
+        kept: what those are for the latents' own pictures; k may be 0.
         steps: how many at most.
     """
     now = latents.clone()
@@ -109,8 +120,9 @@ def descent(
         with torch.inference_mode(False), torch.enable_grad():
             at = now[left].clone().requires_grad_()
             images = draw(at)
-            scores = score(images)
-            (slope,) = torch.autograd.grad(scores.sum(), at)
+            scores, odds = look(images)
+            away = scores + STRAYED_DOWN * strayed(odds, kept[left])
+            (slope,) = torch.autograd.grad(away.sum(), at)
         images, scores = images.detach(), scores.detach()
         if pictures is None:
             pictures = torch.empty_like(images)
@@ -134,41 +146,52 @@ def approach(
     found: Found,
     goal: Float[Tensor, "n c h w"],
     draw: Draw,
-    score: Score,
+    look: Look,
     *,
+    kept: Float[Tensor, "n k"],
     margin: float,
     steps: int,
 ) -> Found:
     """From latents without the feature to ones whose pictures are nearer to `goal`.
 
-    Gradient descent with momentum on |draw(z) − goal|₁ plus a hinge on the score. Of all latents on
-    the way whose score is below −margin, the one with the nearest picture is kept, and the start
-    where there is none.
+    Gradient descent with momentum on |draw(z) − goal|₁ plus hinges on the score and on the
+    attributes that are to be kept (`strayed`). Of all latents on the way whose score is below
+    −margin, the one with the least of this is kept, and the start where there is none.
 
     Args:
         found: where a search ended.
         goal: one picture each.
+        look, kept: as for `descent`.
         steps: how many.
     """
     latents, images, scores = found.latents.clone(), found.images.clone(), found.scores.clone()
-    nearest = (images - goal).abs().flatten(1).mean(1)
+    least = torch.full_like(scores, torch.inf)
     now, push = found.latents, torch.zeros_like(found.latents)
     for step in range(steps):
         with torch.inference_mode(False), torch.enable_grad():
             at = now.clone().requires_grad_()
             drawn = draw(at)
-            value = score(drawn)
-            distance = (drawn - goal.clone()).abs().flatten(1).mean(1)
+            value, odds = look(drawn)
+            away = (drawn - goal.clone()).abs().flatten(1).mean(1) + STRAYED_BACK * strayed(
+                odds, kept
+            )
             hinge = (value + margin + SLACK).clamp(min=0)
-            (slope,) = torch.autograd.grad((distance + HINGE * hinge).sum(), at)
-        better = (value < -margin) & (distance < nearest)
+            (slope,) = torch.autograd.grad((away + HINGE * hinge).sum(), at)
+        better = (value < -margin) & (away < least)
         latents[better], images[better] = now[better], drawn.detach()[better]
-        scores[better], nearest[better] = value.detach()[better], distance.detach()[better]
+        scores[better], least[better] = value.detach()[better], away.detach()[better]
         flat = slope.flatten(1)
         unit = (flat / flat.norm(dim=1, keepdim=True).clamp(min=1e-8)).view_as(slope)
         push = 0.6 * push + unit
         now = now - (0.12 * (1 - step / steps) + 0.02) * push
     return Found(latents, images, scores)
+
+
+def strayed(odds: Float[Tensor, "n k"], kept: Float[Tensor, "n k"]) -> Float[Tensor, " n"]:
+    """Σ over k of max(0, min(|kept|, SURE) − sign(kept)·odds): nothing while every attribute is as
+    sure to be there, or not, as it was."""
+    sure = kept.abs().clamp(max=SURE)
+    return (sure - kept.sign() * odds).clamp(min=0).sum(1)
 
 
 def within(start: Tensor, end: Tensor, reach: float) -> Tensor:

@@ -21,7 +21,7 @@ from unfeature.adapters.files import (
     write_json,
 )
 from unfeature.adapters.pretrained import load_generator, save_generator
-from unfeature.adapters.sources import load_labeler, load_source
+from unfeature.adapters.sources import load_judge, load_labeler, load_source
 from unfeature.config import Experiment
 from unfeature.diagnostics import Diagnosis, diagnose
 from unfeature.erase import Eraser
@@ -32,6 +32,7 @@ from unfeature.evaluate.verdict import Pairs, clean_pictures, verdict
 from unfeature.examination import examine, load_examiner
 from unfeature.folder import RunFolder, versions
 from unfeature.generator import Generator, draw
+from unfeature.labelers.classifier import keeping
 from unfeature.labelers.sheet import read_answers, sheets_identity, write_sheets
 from unfeature.labels import LatentSet, label, sample_seeds
 from unfeature.panel import Panel, load_panel, make_panel, save_panel
@@ -48,6 +49,11 @@ def sample_stage(run: RunFolder, progress: Progress) -> None:
     began = time.perf_counter()
     experiment = run.experiment()
     load_examiner(experiment.evaluate)  # what is misnamed there is said now, not after training
+    if experiment.erase.keep:
+        keeping(
+            load_judge(experiment.label.classifier, target=experiment.label.target),
+            experiment.erase.keep,
+        )
     original = load_source(experiment.generator)
     seeds = sample_seeds(experiment.label.n, experiment.seed, "label")
     latents = original.latents_from_seeds(seeds.tolist())

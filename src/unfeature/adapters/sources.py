@@ -118,9 +118,11 @@ def load_judge(name: str, *, target: str = "") -> ClassifierLabeler:
             f"label.target: classifier '{name}' {problem}; "
             f"{'known' if target else 'name one'}: {', '.join(known) or 'indices only'}"
         )
-    if independent:
-        target = known[index]
-    return ClassifierLabeler(module, name, index, target_name=target, independent=independent)
+    if not independent:
+        return ClassifierLabeler(module, name, index, target_name=target)
+    return ClassifierLabeler(
+        module, name, index, target_name=known[index], independent=True, names=tuple(known)
+    )
 
 
 def load_attribute_judge(name: str, *, setting: str = "judge") -> AttributeJudge:

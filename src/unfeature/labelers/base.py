@@ -20,3 +20,22 @@ class Labeler(Protocol):
         The unit is such that 1 is a clear difference: one standard deviation of a function over
         the generator's pictures, or one unit of log-odds of a classifier.
         """
+
+
+@runtime_checkable
+class AttributeLabeler(Labeler, Protocol):
+    """A labeller that sees other attributes in the same pass, so that they can be kept."""
+
+    def look(
+        self, images: Float[Tensor, "n c h w"]
+    ) -> tuple[Float[Tensor, " n"], Float[Tensor, "n k"]]:
+        """Scores, and the log-odds of k attributes."""
+
+
+def look(
+    labeler: Labeler, images: Float[Tensor, "n c h w"]
+) -> tuple[Float[Tensor, " n"], Float[Tensor, "n k"]]:
+    """Scores, and the log-odds of attributes that are to be kept: none for most labellers."""
+    if isinstance(labeler, AttributeLabeler):
+        return labeler.look(images)
+    return labeler.score(images), images.new_empty(len(images), 0)

@@ -1,13 +1,14 @@
 """A classifier as the labeller: any module that gives logits, or probabilities made logits."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from unfeature.errors import UserError
+from unfeature.errors import UserError, did_you_mean
+from unfeature.labelers.base import Labeler
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class ClassifierLabeler:
         threshold: log-odds above which the picture shows the feature.
         temperature: what counts as one unit of score.
         independent: whether the logits are of attributes, which do not exclude each other.
+        names: of the attributes.
+        keep: indices of other attributes to look at in the same pass (`look`).
     """
 
     module: Callable[[Tensor], Tensor]
@@ -34,6 +37,8 @@ class ClassifierLabeler:
     temperature: float = 1.0
     target_name: str = field(default="")
     independent: bool = False
+    names: tuple[str, ...] = ()
+    keep: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if isinstance(self.module, nn.Module):
@@ -45,6 +50,12 @@ class ClassifierLabeler:
         return f"classifier {self.reference} {kind} {self.target_name or self.target}"
 
     def score(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
+        return self.look(images)[0]
+
+    def look(
+        self, images: Float[Tensor, "n c h w"]
+    ) -> tuple[Float[Tensor, " n"], Float[Tensor, "n k"]]:
+        """The scores, and the log-odds of the attributes in `keep`, from one pass."""
         logits = answers(self.module, images, self.reference)
         if logits.ndim == 2 and logits.shape[1] > 1:
             if not 0 <= self.target < logits.shape[1]:
@@ -59,7 +70,29 @@ class ClassifierLabeler:
             odds = logits[:, k] if self.independent else _odds(logits, k)
         else:
             odds = logits.reshape(len(images))
-        return (odds - self.threshold) / self.temperature
+        others = logits[:, list(self.keep)] if self.keep else logits.new_empty(len(images), 0)
+        return (odds - self.threshold) / self.temperature, others
+
+
+def keeping(labeler: Labeler, names: tuple[str, ...]) -> Labeler:
+    """The same labeller, which also looks at these attributes.
+
+    Raises:
+        UserError: it does not know one, or one is the feature itself.
+    """
+    if not names:
+        return labeler
+    known = labeler.names if isinstance(labeler, ClassifierLabeler) else ()
+    for name in names:
+        if name not in known:
+            raise UserError(
+                f"erase.keep: '{labeler.name}' knows no attribute '{name}'"
+                f"{did_you_mean(name, known)}; known: {', '.join(known) or 'none'}"
+            )
+    assert isinstance(labeler, ClassifierLabeler)
+    if labeler.target_name in names:
+        raise UserError(f"erase.keep names '{labeler.target_name}', which is the feature itself")
+    return replace(labeler, keep=tuple(known.index(name) for name in names))
 
 
 @dataclass(frozen=True)
