@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from benchmarks.plain import PlainLoop
-from unfeature.adapters.sources import load_labeler, load_source
+from unfeature.adapters.sources import Calibration, load_labeler, load_source
 from unfeature.averaging import update_average
 from unfeature.config import Experiment, read_experiment
 from unfeature.erase import ImageEraser, LinearEraser, threshold_for
@@ -35,7 +35,9 @@ class Bench:
         self.experiment = experiment
         self.changes = changes or {}
         self.original: Generator = load_source(experiment.generator)
-        self.labeler = load_labeler(experiment.label, self.original, seed=experiment.seed)
+        self.labeler = load_labeler(
+            experiment.label, Calibration(self.original, seed=experiment.seed)
+        )
         labels = label(self.original, 2000, by=self.labeler, seed=experiment.seed)
         self.target = TargetVector.fit(labels)
         self.threshold = threshold_for(labels, self.target, "paper")

@@ -8,7 +8,7 @@ from torch import nn
 
 from unfeature.adapters.files import read_json, write_json
 from unfeature.adapters.pretrained import load_classifier, save_classifier
-from unfeature.adapters.sources import load_judge, load_labeler
+from unfeature.adapters.sources import Calibration, load_judge, load_labeler
 from unfeature.config import Experiment, LabelerConfig
 from unfeature.errors import UserError
 from unfeature.generator import Generator
@@ -37,13 +37,18 @@ class Panel:
 
 
 def make_panel(
-    experiment: Experiment, original: Generator, labels: LatentSet, gate: Labeler | None
+    experiment: Experiment,
+    original: Generator,
+    labels: LatentSet,
+    gate: Labeler | None,
+    calibration: Calibration,
 ) -> Panel:
     """Gate and judge for one run.
 
     Args:
         labels: what was labelled; distilled into classifiers where nobody else can be asked.
         gate: the labeller that gave the labels, or None for a person.
+        calibration: for a judge that the settings name.
 
     Raises:
         UserError: the judge named in the settings is the classifier that labelled.
@@ -62,7 +67,7 @@ def make_panel(
                 f"evaluate.judge is the classifier that labelled ('{named.classifier}'); "
                 "name another, or leave it out to have one distilled"
             )
-        return Panel(gate, load_labeler(named, original, seed=experiment.seed), tuple(notes))
+        return Panel(gate, load_labeler(named, calibration), tuple(notes))
     if isinstance(gate, FunctionLabeler):
         return Panel(gate, gate, tuple(notes))
     made = distil(for_judge, original, architecture="linear", seed=experiment.seed)

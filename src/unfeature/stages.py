@@ -21,7 +21,7 @@ from unfeature.adapters.files import (
     write_json,
 )
 from unfeature.adapters.pretrained import load_generator, save_generator
-from unfeature.adapters.sources import load_judge, load_labeler, load_source
+from unfeature.adapters.sources import Calibration, load_judge, load_labeler, load_source
 from unfeature.config import Experiment
 from unfeature.diagnostics import Diagnosis, diagnose
 from unfeature.erase import Eraser
@@ -75,12 +75,13 @@ def label_stage(run: RunFolder, progress: Progress) -> LatentSet:
     began = time.perf_counter()
     experiment = run.experiment()
     original = load_source(experiment.generator)
+    calibration = Calibration(original, seed=experiment.seed)
     seeds = load_tensors(run.path / "samples.safetensors")["seeds"]
     if experiment.label.by == "sheet":
         gate = None
         labels = _label_by_person(run, experiment, original, seeds)
     else:
-        gate = load_labeler(experiment.label, original, seed=experiment.seed)
+        gate = load_labeler(experiment.label, calibration)
         labels = label(
             original,
             seeds=seeds,
@@ -90,14 +91,14 @@ def label_stage(run: RunFolder, progress: Progress) -> LatentSet:
         )
     labels.require_both().save(run.labels)
     for name, config in experiment.attributes.items():
-        by = load_labeler(config, original, seed=experiment.seed)
+        by = load_labeler(config, calibration)
         label(original, seeds=labels.seeds, by=by, feature=name).save(run.attributes / name)
     counts = labels.counts
     progress.say(
         f"labelled {len(labels)} pictures: {counts['yes']} yes, {counts['no']} no, "
         f"{counts['unsure']} unsure"
     )
-    panel = make_panel(experiment, original, labels, gate)
+    panel = make_panel(experiment, original, labels, gate, calibration)
     for note in panel.notes:
         progress.say(note)
     save_panel(panel, run.path / "panel")

@@ -1,11 +1,13 @@
 """From what the settings name to the thing itself: generators, labellers and judges."""
 
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from unfeature.adapters.factory import from_factory
 from unfeature.adapters.pretrained import find, load_classifier, load_generator
@@ -59,21 +61,29 @@ def load(name: str) -> Generator:
     return load_source(GeneratorConfig(source=name))
 
 
-def load_labeler(config: LabelerConfig, original: Generator, *, seed: int) -> Labeler:
-    """The labeller that a table names, its unit set on the original's own pictures.
+class Calibration:
+    """Pictures of `original` that set labellers' units and thresholds, drawn once and for nothing
+    else."""
 
-    A function's threshold (when given as a share) and the unit of every labeller's score come
-    from pictures of `original` drawn for nothing else.
+    def __init__(self, original: Generator, *, seed: int):
+        self.original, self.seed = original, seed
+
+    @cached_property
+    def pictures(self) -> Float[Tensor, "n c h w"]:
+        seeds = sample_seeds(CALIBRATION_PICTURES, self.seed, "calibration").tolist()
+        return draw(self.original, self.original.latents_from_seeds(seeds))
+
+
+def load_labeler(config: LabelerConfig, calibration: Calibration) -> Labeler:
+    """The labeller that a table names; a function's threshold (when given as a share) and the unit
+    of every labeller's score come from the calibration's pictures.
 
     Raises:
         UserError: it cannot be found or called, or is a person.
     """
     if config.by == "sheet":
         raise UserError("a person cannot be called by a program; see unfeature label --by sheet")
-    latents = original.latents_from_seeds(
-        sample_seeds(CALIBRATION_PICTURES, seed, "calibration").tolist()
-    )
-    images = draw(original, latents)
+    images = calibration.pictures
     if config.by == "function":
         fn = resolve(config.function, setting="label.function")
         return FunctionLabeler.calibrated(
