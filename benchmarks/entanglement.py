@@ -25,12 +25,13 @@ from unfeature.progress import Progress
 FRESH = 70_000_000
 PROTECT = "target.protect=['old', 'male', 'grey_hair', 'smile']"
 VARIANTS = {
-    "paper": ["generator.latent_space=z", "erase.gate=paper"],
-    "paper, protected": ["generator.latent_space=z", "erase.gate=paper", PROTECT],
+    "paper": ["erase.gate=paper"],
+    "paper, protected": ["erase.gate=paper", PROTECT],
     "paper in w": ["generator.latent_space=w", "erase.gate=paper"],
     "paper in w, protected": ["generator.latent_space=w", "erase.gate=paper", PROTECT],
-    "line": ["erase.path=line"],
-    "line, protected": ["erase.path=line", PROTECT],
+    "line": ["erase.path=line", "erase.keep=[]"],
+    "line, protected": ["erase.path=line", "erase.keep=[]", PROTECT],
+    "image, none kept": ["erase.keep=[]"],
     "image": [],
 }
 """By name, the settings that differ from those of `examples/avatars/FEATURE.toml`."""
@@ -60,8 +61,7 @@ def main() -> None:
 
 def _run(name: str, arguments: Any) -> RunFolder:
     """The finished run of a variant."""
-    space = ["generator.latent_space=z"] if "vae" in arguments.generator else []
-    settings = [f"generator.source={arguments.generator}", *VARIANTS[name], *space, *arguments.set]
+    settings = [f"generator.source={arguments.generator}", *VARIANTS[name], *arguments.set]
     experiment = read_experiment(Path(f"examples/avatars/{arguments.feature}.toml"), settings)
     slug = name.replace(", ", "-").replace(" ", "-")
     path = arguments.output / f"{arguments.generator}-{arguments.feature}-{slug}"
