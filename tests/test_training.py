@@ -9,6 +9,8 @@ from safetensors.torch import load_file
 from unfeature.cli import ORIGINALS as CLI_ORIGINALS
 from unfeature.cli import main
 from unfeature.datasets import ImageSet
+from unfeature.errors import UserError
+from unfeature.models.vae import ConvDecoder
 from unfeature.training import JudgeSession, TrainConfig, fit
 from unfeature.training.originals import ORIGINALS, original_session
 
@@ -165,6 +167,16 @@ def test_bad_training_options(
         assert said in capsys.readouterr().err
     assert main(["train", "judge", "-o", "x", "--data", "d.npz", "--quiet"]) == 1
     assert "has no test set" in capsys.readouterr().err
+
+
+def test_a_training_begins_with_given_weights(stripes: ImageSet) -> None:
+    config = TrainConfig(epochs=1, batch_size=16)
+    given = ConvDecoder(**SMALL, channels=1, base=2)
+    session, _ = original_session("conv-vae", (1, 8, 8), config, start=given, **SMALL)
+    started = session.model.state_dict()
+    assert all(torch.equal(started[key], value) for key, value in given.state_dict().items())
+    with pytest.raises(UserError, match="--start: its weights do not fit"):
+        original_session("dcgan", (1, 8, 8), config, start=given, **SMALL)
 
 
 def test_a_judge_session_learns(stripes: ImageSet) -> None:

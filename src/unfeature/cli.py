@@ -161,6 +161,11 @@ def _add_train(commands: Any) -> None:
         "sees, which saves many images",
     )
     original.add_argument(
+        "--start",
+        help="begin with a trained generator's weights: a shipped name or a folder; a stylegan2 "
+        "may be wider",
+    )
+    original.add_argument(
         "--option",
         action="append",
         default=[],

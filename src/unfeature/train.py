@@ -10,6 +10,7 @@ from unfeature import avatars
 from unfeature.adapters.files import load_checkpoint, make_folder, save_checkpoint
 from unfeature.adapters.pretrained import save_generator
 from unfeature.adapters.sources import load_attribute_judge, load_source
+from unfeature.config import GeneratorConfig
 from unfeature.datasets import AttributeSet, ImageSet, load_images
 from unfeature.errors import UserError
 from unfeature.evaluate import extractor, judged
@@ -48,6 +49,8 @@ def train_original(arguments: Any, progress: Progress) -> dict[str, Any]:
     }
     if arguments.judge:
         recipe["judge"] = arguments.judge
+    if arguments.start:
+        recipe["start"] = arguments.start
     return _train_generator(recipe, data, arguments, progress)
 
 
@@ -81,6 +84,7 @@ def train_oracle(arguments: Any, progress: Progress) -> dict[str, Any]:
             f"the original of '{arguments.run}' was not trained by 'unfeature train', so its "
             "recipe is not known; an oracle needs one"
         )
+    recipe = {key: value for key, value in recipe.items() if key != "start"}  # it knows the feature
     data = load_data(arguments)
     judge = load_panel(run.path / "panel").judge
     clean = judged(judge, data.images) <= 0
@@ -100,12 +104,13 @@ def _train_generator(
     channels, height, width = data.images.shape[1:]
     shape = (channels, height, width)
     config = TrainConfig(**recipe["training"])
-    helper = recipe.get("judge")
+    helper, start = recipe.get("judge"), recipe.get("start")
     session, options = original_session(
         recipe["architecture"],
         shape,
         config,
         judge=helper and (load_attribute_judge(helper).module, data.images[:STATISTICS]),
+        start=start and load_source(GeneratorConfig(source=start)).module,
         **recipe["options"],
     )
     fit_saved(session, data, config, arguments, progress)

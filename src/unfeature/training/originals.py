@@ -10,6 +10,7 @@ from unfeature import models
 from unfeature.errors import UserError
 from unfeature.models.dcgan import DCGANDiscriminator
 from unfeature.models.feature_discriminator import FeatureDiscriminator
+from unfeature.models.grow import grow
 from unfeature.models.residual_vae import (
     CalibratedLikelihood,
     ResidualDecoder,
@@ -37,6 +38,7 @@ def original_session(
     config: TrainConfig,
     *,
     judge: tuple[nn.Module, Tensor] | None = None,
+    start: nn.Module | None = None,
     **options: Any,
 ) -> tuple[Session, dict[str, Any]]:
     """A session for a freshly initialised original, and the options that build its generator.
@@ -45,11 +47,14 @@ def original_session(
         image_shape: of the data; square, its side a multiple of 4 (or a power of 2).
         judge: for stylegan2 and residual-vae, a trained judge and some of the data, for a second
             discriminator.
+        start: a trained generator of that architecture to begin with, whose weights are copied; a
+            stylegan2 may have fewer channels (`unfeature.models.grow`).
         options: of the architecture, e.g. `latent_dim`, `width`, and of its training, e.g.
             `gamma` (`StyleGAN2Config`) or `judge_weight` (`VAEConfig`).
 
     Raises:
-        UserError: an architecture we cannot train, or images it cannot draw.
+        UserError: an architecture we cannot train, images it cannot draw, or a `start` that does
+            not fit.
     """
     channels, height, width = image_shape
     if architecture not in ORIGINALS:
@@ -72,6 +77,8 @@ def original_session(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(config.seed, "initial weights"))
         module = models.build(architecture, options)
+        if start is not None:
+            begin_with(module, start)
         second = None
         if judge is not None:
             second = SecondOpinion(FeatureDiscriminator(*judge), settings.judge_rate)
@@ -91,6 +98,24 @@ def original_session(
             assert isinstance(module, ConvDecoder)
             session = VAESession(ConvEncoder(**options), module, config, loss=negative_elbo)
     return session, options
+
+
+def begin_with(module: nn.Module, start: nn.Module) -> None:
+    """Set the module's weights to those of one that is trained.
+
+    Raises:
+        UserError: they do not fit.
+    """
+    if isinstance(module, StyleGAN2Generator) and isinstance(start, StyleGAN2Generator):
+        return grow(module, start)
+    shapes = [{k: v.shape for k, v in m.state_dict().items()} for m in (module, start)]
+    if shapes[0] != shapes[1]:
+        raise UserError(
+            f"--start: its weights do not fit a {type(module).__name__} with these options; give "
+            "the architecture and options that its config.json names"
+        )
+    module.load_state_dict(start.state_dict())
+    return None
 
 
 def _settings(kind: type[SecondConfig], options: dict[str, Any], architecture: str) -> SecondConfig:

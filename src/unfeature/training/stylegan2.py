@@ -52,6 +52,9 @@ class StyleGAN2Config(SecondConfig):
     """Images after which the augmentation's probability could have gone from 0 to 1."""
     augment: float | None = Field(None, ge=0, le=1)
     """A fixed probability of augmentation; adaptive when not given."""
+    head_start: int = Field(0, ge=0)
+    """First steps in which only the discriminators learn, where the generator is trained already
+    and they are not; over as many again its step size grows."""
 
 
 class PathLength:
@@ -148,6 +151,9 @@ class StyleGAN2Session(Session):
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:  # constant, then linear over the last quarter
                 group["lr"] = group["initial_lr"] * min(1.0, 4 * (1 - progress))
+        if self.steps < 2 * settings.head_start:
+            for group in self.generator_optimizer.param_groups:
+                group["lr"] *= max(0.0, self.steps / settings.head_start - 1)
         drawn = self._draw(self._ws(n, rng), rng)
         fake = augment(drawn, self.controller.p, rng)
         real = images.contiguous(memory_format=torch.channels_last)
