@@ -29,11 +29,15 @@ from unfeature.unlearn import channels_last, unlearn, unlearning_loss
 
 
 class Bench:
-    """One experiment's parts, made once."""
+    """One experiment's parts, made once.
 
-    def __init__(self, experiment: Experiment, changes: dict[str, Any] | None = None):
+    Args:
+        ours: the same, where our loop's settings are others than the plain loop's.
+    """
+
+    def __init__(self, experiment: Experiment, ours: Experiment | None = None):
         self.experiment = experiment
-        self.changes = changes or {}
+        self.settings = (ours or experiment).unlearn
         self.original: Generator = load_source(experiment.generator)
         self.labeler = load_labeler(
             experiment.label, Calibration(self.original, seed=experiment.seed)
@@ -69,7 +73,7 @@ class Bench:
 
     def ours(self, steps: int, gate: str = "image") -> Iterator[Any]:
         eraser = self.eraser if gate == "image" else LinearEraser(self.target, self.threshold)
-        config = self.experiment.unlearn.model_copy(update={"steps": steps, **self.changes})
+        config = self.settings.model_copy(update={"steps": steps})
         return unlearn(self.original, eraser, config)
 
 
@@ -292,17 +296,26 @@ def main() -> None:
         help="for quality: what the plain loop came to in all its steps, not at 1%% left",
     )
     parser.add_argument("--pairs", type=int, default=3)
-    parser.add_argument("--alpha", type=float, help="of our loop, if not the settings'")
-    parser.add_argument("--learning-rate", type=float, help="of our loop, if not the settings'")
+    parser.add_argument("--every", type=int, default=10, help="for quality: steps between looks")
+    parser.add_argument(
+        "--ours",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a setting of [unlearn] for our loop alone, e.g. alpha=1",
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting for both loops"
+    )
     arguments = parser.parse_args()
-    given = {"alpha": arguments.alpha, "learning_rate": arguments.learning_rate}
-    changes = {name: value for name, value in given.items() if value is not None}
-    bench = Bench(read_experiment(arguments.config), changes)
+    ours = [f"unlearn.{setting}" for setting in arguments.ours]
+    both = read_experiment(arguments.config, arguments.set)
+    bench = Bench(both, read_experiment(arguments.config, [*arguments.set, *ours]))
     runs: dict[str, Callable[[], dict[str, Any]]] = {
         "step": lambda: per_step(bench, 8, max(5, arguments.pairs)),
         "parts": lambda: parts(bench),
         "quality": lambda: to_quality(
-            bench, arguments.steps, 10, arguments.pairs, end=arguments.to_the_end
+            bench, arguments.steps, arguments.every, arguments.pairs, end=arguments.to_the_end
         ),
         "memory": lambda: peak_memory(bench, 40),
     }

@@ -1,17 +1,21 @@
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 
+from unfeature.donors import Donors, towards_donors
 from unfeature.erase import Eraser, ImageEraser, LinearEraser, threshold_for
 from unfeature.errors import UserError
 from unfeature.generator import Generator, draw
 from unfeature.labelers import FunctionLabeler
+from unfeature.labelers.base import look
 from unfeature.labels import LatentSet
 from unfeature.rounds import ChainEraser
+from unfeature.search import Found
 from unfeature.target import TargetVector
 
-PATHS = ("line", "descent")
+PATHS = ("line", "descent", "donors")
 
 
 @pytest.fixture
@@ -22,6 +26,12 @@ def target(labels: LatentSet) -> TargetVector:
 @pytest.fixture
 def latents(toy: Generator) -> torch.Tensor:
     return toy.sample_latents(400, torch.Generator().manual_seed(7))
+
+
+@pytest.fixture
+def donors(toy: Generator, corner: FunctionLabeler) -> Donors:
+    latents = toy.sample_latents(500, torch.Generator().manual_seed(3))
+    return Donors.among(latents, toy, partial(look, corner), margin=0.5)
 
 
 @pytest.mark.parametrize("gate", ["paper", "midpoint", "calibrated"])
@@ -55,8 +65,9 @@ def test_image_eraser(
     corner: FunctionLabeler,
     target: TargetVector,
     latents: torch.Tensor,
+    donors: Donors,
 ) -> None:
-    eraser = ImageEraser(toy, corner, target, path=path, margin=0.3)  # type: ignore[arg-type]
+    eraser = ImageEraser(toy, corner, target, path=path, margin=0.3, donors=donors)  # type: ignore[arg-type]
     erasure = eraser.erase(latents)
     shown = corner.score(draw(toy, latents)) > 0
     assert torch.equal(erasure.edited, shown)
@@ -78,8 +89,9 @@ def test_image_eraser_does_not_depend_on_batch_size(
     corner: FunctionLabeler,
     target: TargetVector,
     latents: torch.Tensor,
+    donors: Donors,
 ) -> None:
-    eraser = ImageEraser(toy, corner, target, path=path)  # type: ignore[arg-type]
+    eraser = ImageEraser(toy, corner, target, path=path, donors=donors)  # type: ignore[arg-type]
     whole = eraser(latents[:60])
     parts = torch.cat([eraser(part) for part in latents[:60].split(7)])
     torch.testing.assert_close(whole, parts, atol=1e-3, rtol=1e-3)
@@ -106,6 +118,65 @@ def test_descent_is_shorter_than_the_line(
         return (eraser(latents) - latents).norm(dim=1).mean().item()
 
     assert length("descent") < length("line")
+
+
+def test_donors_lie_on_the_way_and_no_shorter_way_would_do(
+    toy: Generator, corner: FunctionLabeler, latents: torch.Tensor, donors: Donors
+) -> None:
+    seen = partial(look, corner)
+    images = draw(toy, latents)
+    shown = corner.score(images) > 0
+    start, kept = latents[shown], torch.empty(int(shown.sum()), 0)
+    assert (corner.score(draw(toy, donors.latents)) < -0.5).all()
+
+    def found(bisections: int) -> Found:
+        return towards_donors(
+            *(start, images[shown], toy, seen),
+            kept=kept,
+            donors=donors,
+            margin=0.3,
+            candidates=1,
+            bisections=bisections,
+        )
+
+    whole, part = found(0), found(6)
+    nearest = donors.nearest(images[shown], kept, 1)[:, 0]
+    torch.testing.assert_close(whole.latents, donors.latents[nearest])
+    assert (part.scores < -0.3).all()
+    way = whole.latents - start
+    share = ((part.latents - start) * way).sum(1) / way.square().sum(1)
+    torch.testing.assert_close(part.latents, start + share[:, None] * way)
+    less = start + (share - 1 / 64)[:, None] * way
+    assert (corner.score(draw(toy, less)) >= -0.3 - 1e-4).all()
+
+
+def test_more_candidates_change_less(
+    toy: Generator, corner: FunctionLabeler, latents: torch.Tensor, donors: Donors
+) -> None:
+    images = draw(toy, latents)
+    shown = corner.score(images) > 0
+    kept = torch.empty(int(shown.sum()), 0)
+
+    def change(candidates: int) -> float:
+        found = towards_donors(
+            *(latents[shown], images[shown], toy, partial(look, corner)),
+            kept=kept,
+            donors=donors,
+            margin=0.3,
+            candidates=candidates,
+        )
+        torch.testing.assert_close(found.images, draw(toy, found.latents), atol=1e-5, rtol=1e-4)
+        return (found.images - images[shown]).abs().mean().item()
+
+    assert change(8) < change(1)
+
+
+def test_without_donors(toy: Generator, corner: FunctionLabeler, target: TargetVector) -> None:
+    latents = toy.sample_latents(20, torch.Generator().manual_seed(3))
+    with pytest.raises(UserError, match=r"of 20 pictures none lacks .*lower erase\.margin"):
+        Donors.among(latents, toy, partial(look, corner), margin=100.0)
+    with pytest.raises(UserError, match="needs donors"):
+        ImageEraser(toy, corner, target, path="donors")
 
 
 def test_aiming_at_what_is_drawn_brings_the_lesson_nearer(

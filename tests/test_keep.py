@@ -1,16 +1,19 @@
 """Attributes that must stay as they are while the feature goes."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from unfeature.config import check_experiment
-from unfeature.erase import ImageEraser
+from unfeature.donors import Donors
+from unfeature.erase import ImageEraser, SearchPath
 from unfeature.errors import UserError
 from unfeature.generator import Generator
 from unfeature.labelers import FunctionLabeler
+from unfeature.labelers.base import look
 from unfeature.labelers.classifier import ClassifierLabeler, keeping
 from unfeature.labels import LatentSet
 from unfeature.search import SURE, strayed
@@ -41,9 +44,10 @@ def test_what_has_strayed() -> None:
     assert torch.equal(strayed(kept[:, :0], kept[:, :0]), torch.zeros(2))
 
 
+@pytest.mark.parametrize("path", ["descent", "donors"])
 @pytest.mark.parametrize("approaches", [0, 12])
 def test_kept_attributes_change_less(
-    approaches: int, judge: ClassifierLabeler, toy: Generator, labels: LatentSet
+    path: SearchPath, approaches: int, judge: ClassifierLabeler, toy: Generator, labels: LatentSet
 ) -> None:
     latents = toy.sample_latents(400, torch.Generator().manual_seed(7))
     before = judge.module(toy(latents))
@@ -53,11 +57,14 @@ def test_kept_attributes_change_less(
 
     def outcome(names: tuple[str, ...]) -> tuple[float, float]:
         """Share of erased pictures that still show the feature; how far 'left' has strayed."""
+        keeper = keeping(asked, names)
+        pictures = toy.sample_latents(400, torch.Generator().manual_seed(8))
         eraser = ImageEraser(
             toy,
-            keeping(asked, names),
+            keeper,
             TargetVector.fit(labels),
-            path="descent",
+            path=path,
+            donors=Donors.among(pictures, toy, partial(look, keeper), margin=0.5),
             margin=0.5,
             descents=40,
             towards=toy if approaches else None,

@@ -121,20 +121,24 @@ class EraseConfig(Settings):
     recall: float = Field(0.95, gt=0, le=1)
     """For "calibrated", and for "image" when a person labelled: the share of held-out pictures with
     the feature that the gate must find."""
-    path: Literal["line", "descent"] = "line"
-    """For "image": the way from z to ẑ, along −z_e, or down the labeller's score, which is shorter
-    but needs a labeller that can be differentiated (and one that is not easily fooled)."""
+    path: Literal["line", "descent", "donors"] = "line"
+    """For "image": the way from z to ẑ, along −z_e; towards similar pictures that lack the feature;
+    or down the labeller's score, which is shorter but needs a labeller that can be differentiated
+    (and one that is not easily fooled)."""
+    donors: int = Field(3000, ge=1)
+    """For "donors": pictures drawn, among which those without the feature are looked up."""
     descents: int = Field(12, ge=1)
     """For "descent": its steps at most; pictures that have not arrived by then keep some of the
     feature."""
     refine: int = Field(0, ge=0)
-    """For "descent", in the first round: steps from ẑ towards the original's own picture, so that
-    less of it changes; each costs as much as a step of the search."""
+    """For "descent" and "donors", in the first round: steps from ẑ towards the original's own
+    picture, so that less of it changes; each costs as much as a step of the descent, and needs a
+    labeller that can be differentiated."""
     keep: tuple[str, ...] = ()
-    """For "descent", when a classifier of attributes labels: which of its other attributes should
-    stay as they are in ẑ's picture."""
+    """For "descent" and "donors", when a classifier of attributes labels: which of its other
+    attributes should stay as they are in ẑ's picture."""
     approaches: int = Field(12, ge=0)
-    """For "descent", in later rounds: steps from ẑ towards what g already draws."""
+    """For "descent" and "donors", in later rounds: steps from ẑ towards what g already draws."""
     margin: float = Field(0.5, ge=0)
     """For "image": how far below zero the labeller's score must fall, in its unit."""
     reach: float = Field(6.0, gt=0)
@@ -225,8 +229,10 @@ class Experiment(Settings):
 
     @model_validator(mode="after")
     def _known_attributes(self) -> "Experiment":
-        if self.erase.keep and (self.erase.path, self.label.by) != ("descent", "classifier"):
-            raise ValueError("erase.keep needs erase.path = 'descent', label.by = 'classifier'")
+        if self.erase.keep and (self.erase.path == "line" or self.label.by != "classifier"):
+            raise ValueError(
+                "erase.keep needs erase.path = 'descent' or 'donors', label.by = 'classifier'"
+            )
         for name in self.target.protect:
             if name not in self.attributes:
                 raise ValueError(

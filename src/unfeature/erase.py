@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from unfeature.donors import Donors, towards_donors
 from unfeature.errors import UserError
 from unfeature.generator import Generator
 from unfeature.labelers.base import Labeler, look
@@ -20,7 +21,7 @@ from unfeature.labels import LatentSet
 from unfeature.search import Found, approach, descent, line, moved
 from unfeature.target import TargetVector
 
-SearchPath = Literal["line", "descent"]
+SearchPath = Literal["line", "descent", "donors"]
 
 
 @dataclass(frozen=True)
@@ -86,23 +87,25 @@ class ImageEraser(Eraser):
 
     ẑ is the first latent on a path from z at which the labeller's score of f(ẑ) is below −margin.
     Where none is, it is the one with the lowest score. The path is the line z − s·z_e
-    (`unfeature.search.line`) or, for a labeller that can be differentiated, the way down its score
+    (`unfeature.search.line`); the way to similar pictures that lack the feature
+    (`unfeature.donors`); or, for a labeller that can be differentiated, the way down its score
     (`unfeature.search.descent`), which bends and is shorter.
 
     Attributes:
         original: f, the generator that draws the pictures the labeller sees.
         labeler: says whether a picture shows the feature (score > 0).
         target: its direction is the line along which is searched.
-        path: "line" or "descent".
+        path: "line", "donors" or "descent".
         margin: how far below zero the score must fall, in the labeller's unit.
         reach: the longest shift, in latent units (standard deviations of a Gaussian prior).
         coarse: steps of the search along the line; one step is reach / coarse long.
         fine: bisections inside the step that was found.
         descents: steps of the way down at most.
-        towards: for "descent", whose picture ẑ's should be near to, as far as it lacks the feature
-            (`unfeature.search.approach`): the original's, so that as little as possible changes,
-            or in later rounds g's, which is the easiest to learn. Attributes that the labeller
-            looks at, too, are kept.
+        donors: for "donors", the pictures without the feature.
+        towards: for "descent" and "donors", when the labeller can be differentiated: whose picture
+            ẑ's should be near to, as far as it lacks the feature (`unfeature.search.approach`):
+            the original's, so that as little as possible changes, or in later rounds g's, which is
+            the easiest to learn. Attributes that the labeller looks at, too, are kept.
         approaches: steps of that.
     """
 
@@ -115,9 +118,14 @@ class ImageEraser(Eraser):
     coarse: int = 8
     fine: int = 2
     descents: int = 12
+    donors: Donors | None = None
     towards: Generator | None = None
     approaches: int = 12
     gate: str = field(default="image", init=False)
+
+    def __post_init__(self) -> None:
+        if self.path == "donors" and self.donors is None:
+            raise UserError("the path 'donors' needs donors; see unfeature.donors.Donors.among")
 
     @property
     def name(self) -> str:
@@ -131,17 +139,18 @@ class ImageEraser(Eraser):
         rows = edited.nonzero().squeeze(1)
         if len(rows) == 0:
             return Erasure(latents, edited, images)
-        found = self._search(latents[rows], kept[rows])
+        found = self._search(latents[rows], images[rows], kept[rows])
         return Erasure(
             latents.index_copy(0, rows, found.latents),
             edited,
             images.index_copy(0, rows, found.images),
         )
 
-    def _search(self, latents: Tensor, kept: Tensor) -> Found:
+    def _search(self, latents: Tensor, images: Tensor, kept: Tensor) -> Found:
         """For latents whose pictures show the feature: the nearest that do not.
 
         Args:
+            images: their pictures.
             kept: what the labeller said of the attributes that are to be kept.
         """
         if self.path == "line":
@@ -159,15 +168,27 @@ class ImageEraser(Eraser):
         def seen(images: Tensor) -> tuple[Tensor, Tensor]:
             return look(self.labeler, images)
 
-        found = descent(
-            latents,
-            self.original,
-            seen,
-            kept=kept,
-            margin=self.margin,
-            reach=self.reach,
-            steps=self.descents,
-        )
+        if self.path == "donors":
+            assert self.donors is not None
+            found = towards_donors(
+                latents,
+                images,
+                self.original,
+                seen,
+                kept=kept,
+                donors=self.donors,
+                margin=self.margin,
+            )
+        else:
+            found = descent(
+                latents,
+                self.original,
+                seen,
+                kept=kept,
+                margin=self.margin,
+                reach=self.reach,
+                steps=self.descents,
+            )
         if self.towards is None:
             return found
         return approach(

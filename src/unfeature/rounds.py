@@ -6,6 +6,7 @@ teacher stays f throughout, so errors of one round are not learnt by the next.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,12 +14,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unfeature.config import EraseConfig, UnlearnConfig
+from unfeature.donors import Donors
 from unfeature.erase import Eraser, Erasure, ImageEraser, LinearEraser, threshold_for
 from unfeature.errors import UserError
 from unfeature.generator import Generator
-from unfeature.labelers.base import Labeler
+from unfeature.labelers.base import Labeler, look
 from unfeature.labelers.classifier import keeping
-from unfeature.labels import LatentSet
+from unfeature.labels import LatentSet, sample_seeds
 from unfeature.seeds import derive
 from unfeature.target import TargetVector
 from unfeature.unlearn import Check, Step, unlearn
@@ -89,8 +91,8 @@ def make_eraser(
     """The eraser that a fit and the settings describe.
 
     Args:
-        student: g as the round begins. For the image gate with the path "descent": of the pictures
-            that lack the feature, ẑ's is to be near to g's.
+        student: g as the round begins. For the image gate, unless its path is "line": of the
+            pictures that lack the feature, ẑ's is to be near to g's.
         first: whether it is the first round, in which g is the original.
 
     Raises:
@@ -101,6 +103,10 @@ def make_eraser(
             raise UserError("erase.gate = 'image' needs a labeller a program can call")
         approaches = config.refine if first else config.approaches
         labeler = keeping(labeler, config.keep)
+        donors = None
+        if config.path == "donors":
+            latents = original.latents_from_seeds(sample_seeds(config.donors, 0, "donors").tolist())
+            donors = Donors.among(latents, original, partial(look, labeler), margin=config.margin)
         return ImageEraser(
             original,
             labeler,
@@ -111,7 +117,8 @@ def make_eraser(
             coarse=config.coarse,
             fine=config.fine,
             descents=config.descents,
-            towards=student if config.path == "descent" and approaches else None,
+            donors=donors,
+            towards=student if config.path != "line" and approaches else None,
             approaches=approaches,
         )
     parts = zip(fit.targets, fit.numbers, strict=True)

@@ -187,11 +187,11 @@ def approach(
     return Found(latents, images, scores)
 
 
-def strayed(odds: Float[Tensor, "n k"], kept: Float[Tensor, "n k"]) -> Float[Tensor, " n"]:
+def strayed(odds: Float[Tensor, "*n k"], kept: Float[Tensor, "*m k"]) -> Float[Tensor, "*o"]:
     """Σ over k of max(0, min(|kept|, SURE) − sign(kept)·odds): nothing while every attribute is as
-    sure to be there, or not, as it was."""
+    sure to be there, or not, as it was. The arguments are broadcast."""
     sure = kept.abs().clamp(max=SURE)
-    return (sure - kept.sign() * odds).clamp(min=0).sum(1)
+    return (sure - kept.sign() * odds).clamp(min=0).sum(-1)
 
 
 def within(start: Tensor, end: Tensor, reach: float) -> Tensor:
