@@ -13,7 +13,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from unfeature import avatars, draw, extractor, read_experiment, run_experiment
+from unfeature import avatars, draw, extractor, load, read_experiment, run_experiment
 from unfeature.adapters.files import read_json
 from unfeature.adapters.pretrained import load_generator
 from unfeature.avatars import LIFE
@@ -25,14 +25,15 @@ from unfeature.progress import Progress
 FRESH = 70_000_000
 PROTECT = "target.protect=['old', 'male', 'grey_hair', 'smile']"
 VARIANTS = {
-    "paper": ["erase.gate=paper"],
-    "paper, protected": ["erase.gate=paper", PROTECT],
+    "paper": ["generator.latent_space=z", "erase.gate=paper"],
+    "paper, protected": ["generator.latent_space=z", "erase.gate=paper", PROTECT],
     "paper in w": ["generator.latent_space=w", "erase.gate=paper"],
     "paper in w, protected": ["generator.latent_space=w", "erase.gate=paper", PROTECT],
     "line": ["erase.path=line", "erase.keep=[]"],
     "line, protected": ["erase.path=line", "erase.keep=[]", PROTECT],
-    "image, none kept": ["erase.keep=[]"],
-    "image": [],
+    "descent": ["erase.path=descent", "erase.descents=40"],
+    "donors, none kept": ["erase.keep=[]"],
+    "donors": [],
 }
 """By name, the settings that differ from those of `examples/avatars/FEATURE.toml`."""
 
@@ -62,6 +63,8 @@ def main() -> None:
 def _run(name: str, arguments: Any) -> RunFolder:
     """The finished run of a variant."""
     settings = [f"generator.source={arguments.generator}", *VARIANTS[name], *arguments.set]
+    if load(arguments.generator).spec.architecture != "stylegan2":
+        settings.append("generator.latent_space=z")  # it has no other
     experiment = read_experiment(Path(f"examples/avatars/{arguments.feature}.toml"), settings)
     slug = name.replace(", ", "-").replace(" ", "-")
     path = arguments.output / f"{arguments.generator}-{arguments.feature}-{slug}"

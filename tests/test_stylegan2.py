@@ -15,7 +15,6 @@ from unfeature.erase import Eraser, Erasure
 from unfeature.errors import UserError
 from unfeature.generator import Generator, GeneratorSpec
 from unfeature.models.equalized import EqualConv, EqualLinear, binomial, blur, upsample, widths
-from unfeature.models.grow import grow
 from unfeature.models.stylegan2 import MappingNetwork, ModulatedConv, StyleGAN2Generator
 from unfeature.models.stylegan2_discriminator import StyleGAN2Discriminator, with_group_deviation
 from unfeature.seeds import rng
@@ -344,27 +343,6 @@ def test_unlearning_in_w_leaves_the_mapping(generator: Generator) -> None:
     changed = [n for n, t in original.module.state_dict().items() if not torch.equal(t, learnt[n])]
     assert "synthesis.constant" in changed
     assert original.fingerprint == before
-
-
-def test_a_grown_generator_draws_the_same_and_all_of_it_learns(module: StyleGAN2Generator) -> None:
-    large = StyleGAN2Generator(size=16, **{**SMALL, "width": 6, "max_width": 12})
-    grow(large, module)
-    z = normal(5, 8)
-    torch.testing.assert_close(large(z), module(z), atol=1e-5, rtol=1e-4)
-    large(z).square().mean().backward()
-    new = large.synthesis.layers[1].conv.weight  # from 12 channels at 4×4, of which 8 are old
-    assert (new[:8, 8:] == 0).all()
-    assert new.grad is not None
-    assert (new.grad[:8, 8:] != 0).any()
-
-
-def test_what_cannot_be_grown(module: StyleGAN2Generator) -> None:
-    with pytest.raises(UserError, match=r"cannot grow .* only one has 'mapping.layers.2.bias'"):
-        grow(StyleGAN2Generator(size=16, **{**SMALL, "mapping_layers": 3}), module)
-    with pytest.raises(UserError, match=r"is \(.*\) in the first and \(.*\) in the second"):
-        grow(StyleGAN2Generator(size=16, **{**SMALL, "max_width": 7}), module)
-    with pytest.raises(UserError, match="'mapping"):
-        grow(StyleGAN2Generator(size=16, **{**SMALL, "latent_dim": 9}), module)
 
 
 def test_the_generator_waits_for_discriminators_that_know_nothing(images: ImageSet) -> None:

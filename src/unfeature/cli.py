@@ -162,8 +162,7 @@ def _add_train(commands: Any) -> None:
     )
     original.add_argument(
         "--start",
-        help="begin with a trained generator's weights: a shipped name or a folder; a stylegan2 "
-        "may be wider",
+        help="begin with a trained generator's weights: a shipped name or a folder",
     )
     original.add_argument(
         "--option",

@@ -10,7 +10,6 @@ from unfeature import models
 from unfeature.errors import UserError
 from unfeature.models.dcgan import DCGANDiscriminator
 from unfeature.models.feature_discriminator import FeatureDiscriminator
-from unfeature.models.grow import grow
 from unfeature.models.residual_vae import (
     CalibratedLikelihood,
     ResidualDecoder,
@@ -47,8 +46,7 @@ def original_session(
         image_shape: of the data; square, its side a multiple of 4 (or a power of 2).
         judge: for stylegan2 and residual-vae, a trained judge and some of the data, for a second
             discriminator.
-        start: a trained generator of that architecture to begin with, whose weights are copied; a
-            stylegan2 may have fewer channels (`unfeature.models.grow`).
+        start: a trained generator of that architecture to begin with, whose weights are copied.
         options: of the architecture, e.g. `latent_dim`, `width`, and of its training, e.g.
             `gamma` (`StyleGAN2Config`) or `judge_weight` (`VAEConfig`).
 
@@ -106,8 +104,6 @@ def begin_with(module: nn.Module, start: nn.Module) -> None:
     Raises:
         UserError: they do not fit.
     """
-    if isinstance(module, StyleGAN2Generator) and isinstance(start, StyleGAN2Generator):
-        return grow(module, start)
     shapes = [{k: v.shape for k, v in m.state_dict().items()} for m in (module, start)]
     if shapes[0] != shapes[1]:
         raise UserError(
@@ -115,7 +111,6 @@ def begin_with(module: nn.Module, start: nn.Module) -> None:
             "the architecture and options that its config.json names"
         )
     module.load_state_dict(start.state_dict())
-    return None
 
 
 def _settings(kind: type[SecondConfig], options: dict[str, Any], architecture: str) -> SecondConfig:
