@@ -1,6 +1,7 @@
 """How good the shipped avatar generators are, against fresh avatars.
 
     python -m benchmarks.originals avatars-stylegan2 avatars-vae --picture docs/samples.png
+    python -m benchmarks.originals avatars      # other avatars: as good as a generator could be
 
 FID, precision and recall in the features of one judge; the share of each attribute in 10,000
 samples by the same judge, against its share in as many avatars by the same judge.
@@ -21,11 +22,15 @@ from unfeature.pictures import grid, png
 
 FRESH = 60_000_000
 """The number of the first avatar compared with, which nothing was trained on."""
+OTHER = 80_000_000
+"""The number of the first of the other avatars, of which neither was anything made."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="+", help="generators: shipped names or folders")
+    parser.add_argument(
+        "names", nargs="+", help="generators: shipped names or folders, or 'avatars'"
+    )
     parser.add_argument("--judge", default="avatars-referee")
     parser.add_argument("--n", type=int, default=10_000)
     parser.add_argument("--picture", type=Path, help="write 64 avatars beside 64 samples of each")
@@ -36,9 +41,13 @@ def main() -> None:
     shares = _shares(judge, real)
     blocks = [real[:64]]
     for name in arguments.names:
-        generator = load(name)
-        seeds = sample_seeds(arguments.n, 0, "originals").tolist()
-        images = draw(generator, generator.latents_from_seeds(seeds))
+        if name == "avatars":
+            parameters, images = None, avatars.dataset(arguments.n, start=OTHER).images
+        else:
+            generator = load(name)
+            parameters = sum(p.numel() for p in generator.module.parameters())
+            seeds = sample_seeds(arguments.n, 0, "originals").tolist()
+            images = draw(generator, generator.latents_from_seeds(seeds))
         blocks.append(images[:64])
         found, _ = features(images)
         precision, recall = precision_recall(wanted, found)
@@ -49,7 +58,7 @@ def main() -> None:
             json.dumps(
                 {
                     "generator": name,
-                    "parameters": sum(p.numel() for p in generator.module.parameters()),
+                    "parameters": parameters,
                     "fid": round(fid(found, wanted), 3),
                     "precision": round(precision, 3),
                     "recall": round(recall, 3),
