@@ -28,9 +28,7 @@ OTHER = 80_000_000
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "names", nargs="+", help="generators: shipped names or folders, or 'avatars'"
-    )
+    parser.add_argument("names", nargs="+", help="shipped names, folders, or 'avatars'")
     parser.add_argument("--judge", default="avatars-referee")
     parser.add_argument("--n", type=int, default=10_000)
     parser.add_argument("--picture", type=Path, help="write 64 avatars beside 64 samples of each")
