@@ -82,8 +82,8 @@ def towards_donors(
     kept: Float[Tensor, "n k"],
     donors: Donors,
     margin: float,
-    candidates: int = 4,
-    bisections: int = 5,
+    candidates: int = 3,
+    bisections: int = 4,
 ) -> Found:
     """The shortest way from each latent to its similar donors after which the score is < −margin.
 
