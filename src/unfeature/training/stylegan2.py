@@ -54,7 +54,7 @@ class StyleGAN2Config(SecondConfig):
     """A fixed probability of augmentation; adaptive when not given."""
     head_start: int = Field(0, ge=0)
     """First steps in which only the discriminators learn, where the generator is trained already
-    and they are not; over as many again its step size grows."""
+    and they are not; over as many again the step size of the generator grows."""
 
 
 class PathLength:
