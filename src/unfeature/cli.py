@@ -190,6 +190,8 @@ def _add_train(commands: Any) -> None:
         kinds, "train oracle", "an original's twin that never saw the feature", _train
     )
     oracle.add_argument("run", type=Path, help="a run, whose original and judge are taken")
+    oracle.add_argument("--epochs", type=int, help="instead of the original's")
+    oracle.add_argument("--seed", type=int, help="instead of the original's: another oracle")
     for kind, command in (("original", original), ("judge", judge), ("oracle", oracle)):
         command.set_defaults(kind=kind)
         command.add_argument("--data", type=Path, required=True, help=DATA_HELP[kind])

@@ -85,6 +85,9 @@ def train_oracle(arguments: Any, progress: Progress) -> dict[str, Any]:
             "recipe is not known; an oracle needs one"
         )
     recipe = {key: value for key, value in recipe.items() if key != "start"}  # it knows the feature
+    changes = {"epochs": arguments.epochs, "seed": arguments.seed}
+    changes = {key: value for key, value in changes.items() if value is not None}
+    recipe["training"] = recipe["training"] | changes
     data = load_data(arguments)
     judge = load_panel(run.path / "panel").judge
     clean = judged(judge, data.images) <= 0
