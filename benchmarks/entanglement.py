@@ -73,10 +73,11 @@ def _run(name: str, arguments: Any) -> RunFolder:
 
 def _row(name: str, found: dict[str, Any], distance: float) -> str:
     left, changes = found["unlearned"], found["collateral"]
+    had, never = (changes[key]["changed"]["value"] for key in ("had it", "never had it"))
     counterfactual = found["counterfactual"]
     return (
         f"| {name} | {left['value']:.2%} [{left['low']:.2%}, {left['high']:.2%}] "
-        f"| {changes['had it']['changed']:.2f} | {changes['never had it']['changed']:.2f} "
+        f"| {had:.2f} | {never:.2f} "
         f"of {changes['had it']['attributes']} "
         f"| {counterfactual['unchanged']:.3f} → {counterfactual['reached']:.3f} "
         f"| {distance:.2f} |"

@@ -18,12 +18,13 @@ import torch
 from benchmarks.plain import PlainLoop
 from unfeature.adapters.sources import Calibration, load_labeler, load_source
 from unfeature.averaging import update_average
-from unfeature.config import Experiment, read_experiment
+from unfeature.config import Experiment
 from unfeature.erase import ImageEraser, LinearEraser, threshold_for
 from unfeature.generator import Generator, draw
 from unfeature.labels import label, sample_seeds
 from unfeature.msssim import MSSSIM
 from unfeature.pool import LessonPool
+from unfeature.settings import read_experiment
 from unfeature.target import TargetVector
 from unfeature.unlearn import channels_last, unlearn, unlearning_loss
 

@@ -15,7 +15,7 @@ import torch
 
 from unfeature import avatars, draw, extractor, load
 from unfeature.adapters.sources import load_attribute_judge
-from unfeature.evaluate.manifold import precision_recall
+from unfeature.evaluate.manifold import manifold
 from unfeature.evaluate.quality import fid
 from unfeature.labels import sample_seeds
 from unfeature.pictures import grid, png
@@ -48,7 +48,7 @@ def main() -> None:
             images = draw(generator, generator.latents_from_seeds(seeds))
         blocks.append(images[:64])
         found, _ = features(images)
-        precision, recall = precision_recall(wanted, found)
+        shape = manifold(wanted, found)
         drawn = _shares(judge, images)
         ratios = (drawn / shares).tolist()
         rows = zip(judge.names, shares.tolist(), drawn.tolist(), ratios, strict=True)
@@ -58,8 +58,8 @@ def main() -> None:
                     "generator": name,
                     "parameters": parameters,
                     "fid": round(fid(found, wanted), 3),
-                    "precision": round(precision, 3),
-                    "recall": round(recall, 3),
+                    "precision": round(shape.precision, 3),
+                    "recall": round(shape.recall, 3),
                     "attributes": {
                         key: {"data": round(a, 3), "drawn": round(b, 3), "ratio": round(r, 2)}
                         for key, a, b, r in rows

@@ -19,7 +19,7 @@ def row(path: Path) -> str:
         path.name,
         f"{found.original.value:.1%}",
         str(found.unlearned),
-        f"{found.negatives_l1:.4f}",
+        f"{found.negatives_l1.value:.4f}",
         f"{found.negatives_msssim:.3f}",
     ]
     if found.quality:

@@ -33,6 +33,36 @@ def classifier():
     torch.manual_seed(5)
     return nn.Sequential(nn.Flatten(), nn.Linear(256, 3))
 '''
+TOML = """
+feature = "bright corner"
+[generator]
+factory = "toymodel:build"
+weights = "{folder}/toy.pth"
+latent_shape = [8]
+image_shape = [1, 16, 16]
+[label]
+by = "function"
+function = "toymodel:corner"
+share = 0.25
+n = 400
+[attributes.lower]
+by = "function"
+function = "toymodel:lower"
+share = 0.5
+[erase]
+path = "descent"
+margin = 1.5
+[unlearn]
+steps = 60
+batch_size = 32
+learning_rate = 1e-2
+check_every = 20
+check_n = 200
+[evaluate]
+n = 400
+features = "toymodel:classifier"
+grid = 4
+"""
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
@@ -88,3 +118,11 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"the shared data folder {SHARED} is not there")
     return SHARED
+
+
+@pytest.fixture
+def toml(toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "experiment.toml"
+    path.write_text(TOML.format(folder=toy_folder))
+    return path

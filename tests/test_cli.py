@@ -13,45 +13,6 @@ from safetensors.torch import load_file, save_file
 
 from unfeature.cli import main
 
-TOML = """
-feature = "bright corner"
-[generator]
-factory = "toymodel:build"
-weights = "{folder}/toy.pth"
-latent_shape = [8]
-image_shape = [1, 16, 16]
-[label]
-by = "function"
-function = "toymodel:corner"
-share = 0.25
-n = 400
-[attributes.lower]
-by = "function"
-function = "toymodel:lower"
-share = 0.5
-[erase]
-path = "descent"
-margin = 1.5
-[unlearn]
-steps = 60
-batch_size = 32
-learning_rate = 1e-2
-check_every = 20
-check_n = 200
-[evaluate]
-n = 400
-features = "toymodel:classifier"
-grid = 4
-"""
-
-
-@pytest.fixture
-def toml(toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    path = tmp_path / "experiment.toml"
-    path.write_text(TOML.format(folder=toy_folder))
-    return path
-
 
 def ok(*arguments: Any) -> None:
     assert main([str(a) for a in arguments]) == 0

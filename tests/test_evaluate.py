@@ -104,17 +104,21 @@ def test_an_original_fails_and_a_collapsed_model_is_told(
 ) -> None:
     same = evaluate(toy, toy, judge=corner, eraser=eraser, n=600, features=flat())
     assert same.unlearned == same.original
-    assert same.negatives_l1 == 0
+    assert same.negatives_l1.value == 0
     assert same.negatives_msssim == pytest.approx(1)
     assert same.erased.value < 0.02
     collapsed = toy.copy()
     collapsed.module[0].weight.data.zero_()  # type: ignore[index, union-attr]
     bad = evaluate(toy, collapsed, judge=corner, eraser=eraser, n=600, features=flat())
-    assert bad.negatives_l1 > 0.1
+    assert bad.negatives_l1.value > 0.1
     assert bad.negatives_msssim < 0.6
     quality = bad.quality
     assert quality["unlearned"].fid > 3 * quality["original"].fid > quality["floor"].fid
     assert quality["unlearned"].kid > quality["floor"].kid
+    assert quality["unlearned"].coverage < 0.1 < quality["floor"].coverage
+    assert quality["unlearned"].recall < quality["floor"].recall
+    assert quality["unlearned"].diversity == pytest.approx(0, abs=1e-3)
+    assert quality["floor"].diversity > 0.2
 
 
 def test_a_verdict_survives_json(

@@ -8,7 +8,7 @@ from unfeature import avatars
 from unfeature.errors import UserError
 from unfeature.evaluate.collateral import collateral
 from unfeature.evaluate.counterfactual import counterfactuals, having
-from unfeature.evaluate.manifold import precision_recall
+from unfeature.evaluate.manifold import manifold
 from unfeature.generator import Generator, GeneratorSpec, draw
 from unfeature.invert import invert
 from unfeature.labelers.classifier import AttributeJudge
@@ -85,40 +85,65 @@ def test_collateral_counts_the_attributes_that_differ() -> None:
     judge = AttributeJudge(Truth(), "truth", ("left", "right"))
     before = torch.full((40, 3, 8, 8), -0.5)
     after = before.clone()
-    assert collateral(judge, before, after).changed == 0
+    assert collateral(judge, before, after).changed.value == 0
     after[:10, :, :, :4] = 0.5
     after[:4, :, :, 4:] = 0.5
     found = collateral(judge, before, after)
-    assert found.changed == pytest.approx(14 / 40)
-    assert found.shares["left"].value == 0.25
-    assert found.shares["right"].low < 0.1 < found.shares["right"].high
+    assert found.changed.value == pytest.approx(14 / 40)
+    left, right = found.changes["left"], found.changes["right"]
+    assert (left.share.value, left.before, left.after) == (0.25, 0, 0.25)
+    assert right.share.low < 0.1 < right.share.high
+    # ten gained and none lost: 2 · 2⁻¹⁰, the smallest of two, so doubled; four of four: 2 · 2⁻⁴
+    assert left.q == pytest.approx(2 * 2 * 2**-10)
+    assert right.q == pytest.approx(2 * 2**-4)
     only = collateral(judge, before, after, leave_out=("left",))
-    assert (only.attributes, only.changed) == (1, 0.1)
+    assert (only.attributes, only.changed.value) == (1, pytest.approx(0.1))
+    assert only.changes["right"].share.low > right.share.low  # looked at alone, it is surer
 
 
-def test_precision_and_recall_know_good_from_bad() -> None:
+def test_an_attribute_that_comes_as_often_as_it_goes_has_not_become_more_frequent() -> None:
+    judge = AttributeJudge(Truth(), "truth", ("left", "right"))
+    before = torch.full((40, 3, 8, 8), -0.5)
+    before[:20, :, :, :4] = 0.5
+    found = collateral(judge, before, before.flip(0))
+    assert found.changes["left"].share.value == 1
+    assert found.changes["left"].q == 1
+
+
+def test_precision_recall_density_and_coverage_know_good_from_bad() -> None:
     random = torch.Generator().manual_seed(0)
     real = torch.randn(2500, 8, generator=random)
     same = torch.randn(2500, 8, generator=random)
-    precision, recall = precision_recall(real, same)
-    assert min(precision, recall) > 0.8
-    narrow = 0.2 * same  # plausible, and nearly all alike
-    precision, recall = precision_recall(real, narrow)
-    assert precision > 0.95
-    assert recall < 0.3
-    far = same + 20
-    assert precision_recall(real, far) == (0, 0)
+    good = manifold(real, same)
+    assert min(good.precision, good.recall, good.coverage) > 0.8
+    assert good.density == pytest.approx(1, abs=0.1)
+    narrow = manifold(real, 0.2 * same)  # plausible, and nearly all alike
+    assert narrow.precision > 0.95
+    assert max(narrow.recall, narrow.coverage) < 0.3
+    far = manifold(real, same + 20)
+    assert (far.precision, far.recall, far.density, far.coverage) == (0, 0, 0, 0)
+    one = manifold(real, same[:1].repeat(2500, 1))  # collapsed to a single picture
+    assert one.coverage < 0.02
 
 
-def test_precision_is_the_definition_computed_directly() -> None:
+def test_the_manifold_is_the_definition_computed_directly() -> None:
     random = torch.Generator().manual_seed(1)
     real, made = torch.randn(30, 3, generator=random), torch.randn(20, 3, generator=random)
-    hits = 0
-    for point in made:
-        for i, member in enumerate(real):
-            others = torch.cat([real[:i], real[i + 1 :]])
-            radius = (others - member).norm(dim=1).sort().values[2]
-            if (point - member).norm() <= radius:
-                hits += 1
-                break
-    assert precision_recall(real, made)[0] == pytest.approx(hits / 20)
+
+    def radius(points: Tensor, i: int, k: int) -> Tensor:
+        others = torch.cat([points[:i], points[i + 1 :]])
+        return (others - points[i]).norm(dim=1).sort().values[k - 1]
+
+    def inside(point: Tensor, members: Tensor, k: int) -> list[bool]:
+        return [
+            bool((point - member).norm() <= radius(members, i, k))
+            for i, member in enumerate(members)
+        ]
+
+    found = manifold(real, made)
+    assert found.precision == pytest.approx(sum(any(inside(y, real, 3)) for y in made) / 20)
+    assert found.recall == pytest.approx(sum(any(inside(x, made, 3)) for x in real) / 30)
+    counts = [sum(inside(y, real, 5)) for y in made]
+    assert found.density == pytest.approx(sum(counts) / 20 / 5)
+    covered = [any((y - x).norm() <= radius(real, i, 5) for y in made) for i, x in enumerate(real)]
+    assert found.coverage == pytest.approx(sum(covered) / 30)

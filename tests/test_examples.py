@@ -8,8 +8,8 @@ import torch
 import unfeature as uf
 from unfeature.adapters.sources import load_source
 from unfeature.cli import main
-from unfeature.config import read_experiment
 from unfeature.evaluate import judged
+from unfeature.settings import read_experiment
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted(path.relative_to(ROOT) for path in ROOT.glob("examples/*/*.toml"))

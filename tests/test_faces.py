@@ -84,7 +84,7 @@ def test_from_avatars_to_an_examined_result(
     assert set(found["collateral"]) == {"had it", "never had it"}
     row = found["collateral"]["had it"]
     assert row["attributes"] == len(uf.avatars.NAMES) - 2
-    assert 0 <= row["changed"] <= row["attributes"]
+    assert 0 <= row["changed"]["value"] <= row["attributes"]
     assert found["counterfactual"]["n"] > 0
     assert Path("run/strip.png").stat().st_size > 0
     assert "counterfactual of" in Path("run/report.html").read_text()

@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from unfeature.config import check_experiment
 from unfeature.donors import Donors
 from unfeature.erase import ImageEraser, SearchPath
 from unfeature.errors import UserError
@@ -17,6 +16,7 @@ from unfeature.labelers.base import look
 from unfeature.labelers.classifier import ClassifierLabeler, keeping
 from unfeature.labels import LatentSet
 from unfeature.search import SURE, strayed
+from unfeature.settings import check_experiment
 from unfeature.target import TargetVector
 
 

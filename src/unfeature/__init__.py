@@ -5,7 +5,7 @@ The public names, in the order of the pipeline.
 
 from unfeature import avatars, labelers
 from unfeature.adapters.sources import load, load_judge
-from unfeature.config import EraseConfig, Experiment, UnlearnConfig, read_experiment
+from unfeature.config import EraseConfig, Experiment, UnlearnConfig
 from unfeature.diagnostics import diagnose
 from unfeature.erase import Eraser, ImageEraser, LinearEraser
 from unfeature.errors import UserError
@@ -14,6 +14,7 @@ from unfeature.generator import Generator, GeneratorSpec, draw
 from unfeature.invert import invert
 from unfeature.labels import LatentSet, label
 from unfeature.run import run_experiment
+from unfeature.settings import read_experiment
 from unfeature.target import TargetVector
 from unfeature.unlearn import Step, unlearn, unlearning_loss
 

@@ -51,10 +51,10 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; 0 only when the job is done."""
+    """Run one command; 0 only when the job is done, and the limits set for it, if any, are kept."""
     arguments = build_parser().parse_args(argv)
     try:
-        arguments.command(arguments)
+        status: int | None = arguments.command(arguments)
     except KeyboardInterrupt:
         print("stopped; go on with --resume", file=sys.stderr)
         return 130
@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         print(f"error: {error}", file=sys.stderr)
         return 1
-    return 0
+    return status or 0
 
 
 def build_parser() -> Parser:
@@ -104,7 +104,7 @@ def build_parser() -> Parser:
     return parser
 
 
-def _command(commands: Any, name: str, about: str, do: Callable[[Any], None]) -> Parser:
+def _command(commands: Any, name: str, about: str, do: Callable[[Any], int | None]) -> Parser:
     command: Parser = commands.add_parser(name.split()[-1], help=about, description=about)
     command.example = EXAMPLES[name]
     command.add_argument("--debug", action="store_true", help="show the traceback of an error")
@@ -208,7 +208,7 @@ def _add_train(commands: Any) -> None:
             command.add_argument("--seed", type=int, default=0)
 
 
-def _demo(arguments: Any) -> None:
+def _demo(arguments: Any) -> int:
     demos = files("unfeature") / "demos"
     known = sorted(entry.name.removesuffix(".toml") for entry in demos.iterdir())
     if arguments.name not in known:
@@ -218,25 +218,35 @@ def _demo(arguments: Any) -> None:
         )
     arguments.experiment = Path(str(demos / f"{arguments.name}.toml"))
     arguments.dry_run = False
-    _run(arguments)
+    return _run(arguments)
 
 
-def _run(arguments: Any) -> None:
-    from unfeature.config import read_experiment, to_toml
+def _run(arguments: Any) -> int:
     from unfeature.progress import Progress
     from unfeature.run import run_experiment
+    from unfeature.settings import read_experiment, to_toml
     from unfeature.texts import after
 
     experiment = read_experiment(arguments.experiment, arguments.set)
     if arguments.dry_run:
         settings = experiment.model_dump(mode="json")
         print(json.dumps(settings) if arguments.json else to_toml(experiment), end="")
-        return
+        return 0
     path = arguments.output or _default_output(arguments.experiment)
     run = run_experiment(
         experiment, path, resume=arguments.resume, progress=Progress(arguments.quiet)
     )
     _print(arguments, *after(run, "report"))
+    return _status(run)
+
+
+def _status(run: Any) -> int:
+    """0 where the limits in [verdict] are kept or there are none, 3 where one is broken, 4 where
+    more samples are needed to tell."""
+    from unfeature.evaluate.criteria import STATUS, overall
+
+    outcome = overall(run.read_criteria())
+    return STATUS[outcome] if outcome else 0
 
 
 def _default_output(experiment: Path) -> Path:
@@ -245,9 +255,9 @@ def _default_output(experiment: Path) -> Path:
 
 
 def _sample(arguments: Any) -> None:
-    from unfeature.config import read_experiment
     from unfeature.folder import RunFolder
     from unfeature.progress import Progress
+    from unfeature.settings import read_experiment
     from unfeature.stages import sample_stage
 
     experiment = read_experiment(arguments.experiment, arguments.set)
@@ -257,11 +267,11 @@ def _sample(arguments: Any) -> None:
     _print(arguments, found, f"next: unfeature label {run.path}")
 
 
-def _one_stage(arguments: Any) -> None:
+def _one_stage(arguments: Any) -> int:
     from unfeature import stages, texts
-    from unfeature.config import read_experiment
     from unfeature.folder import RunFolder
     from unfeature.progress import Progress
+    from unfeature.settings import read_experiment
 
     run = RunFolder.open(arguments.run)
     changes = list(arguments.set)
@@ -279,6 +289,7 @@ def _one_stage(arguments: Any) -> None:
     else:
         getattr(stages, f"{arguments.stage}_stage")(run, progress)
     _print(arguments, *texts.after(run, arguments.stage))
+    return _status(run) if arguments.stage == "evaluate" else 0
 
 
 def _train(arguments: Any) -> None:

@@ -12,8 +12,10 @@ from typing import Any
 import torch
 
 from unfeature.adapters.files import atomic, make_folder, read_json, write_json
-from unfeature.config import Experiment, read_experiment, to_toml
+from unfeature.config import Experiment
 from unfeature.errors import UserError
+from unfeature.evaluate.criteria import Criterion
+from unfeature.settings import read_experiment, to_toml
 
 STAGES = ("sample", "label", "target", "unlearn", "evaluate", "report")
 
@@ -63,6 +65,10 @@ class RunFolder:
     @property
     def verdict(self) -> Path:
         return self.path / "verdict.json"
+
+    @property
+    def criteria(self) -> Path:
+        return self.path / "criteria.json"
 
     @property
     def report(self) -> Path:
@@ -133,6 +139,10 @@ class RunFolder:
         for later in STAGES[STAGES.index(stage) :]:
             diary["stages"].pop(later, None)
         write_json(self.diary, diary)
+
+    def read_criteria(self) -> tuple[Criterion, ...]:
+        """What was decided; nothing where no limit was set."""
+        return tuple(Criterion(**row) for row in read_json(self.criteria))
 
     def read_history(self, *, until: int | None = None) -> list[dict[str, Any]]:
         """The steps noted so far, up to step `until`."""

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from unfeature.adapters.files import read_json
-from unfeature.config import Experiment, to_toml
+from unfeature.config import Experiment
 from unfeature.errors import UserError
 from unfeature.evaluate import Verdict
+from unfeature.evaluate.criteria import overall
 from unfeature.folder import STAGES, RunFolder
 from unfeature.progress import Progress
+from unfeature.settings import to_toml
 from unfeature.stages import (
     evaluate_stage,
     label_stage,
@@ -70,6 +72,7 @@ def summary(run: RunFolder) -> dict[str, Any]:
     experiment = run.experiment()
     found = Verdict.from_dict(read_json(run.verdict))
     quality = found.quality.get("unlearned")
+    criteria = run.read_criteria()
     return {
         "run": str(run.path),
         "feature": experiment.feature,
@@ -79,12 +82,14 @@ def summary(run: RunFolder) -> dict[str, Any]:
             "erased": asdict(found.erased),
             "unlearned": asdict(found.unlearned),
         },
-        "negatives_l1": found.negatives_l1,
+        "negatives_l1": found.negatives_l1.value,
         "negatives_msssim": found.negatives_msssim,
         "fid": quality.fid if quality else None,
         "features": found.features or None,
         "quality": {name: asdict(value) for name, value in found.quality.items()},
         **read_json(run.path / "examination.json"),
+        "outcome": overall(criteria),
+        "criteria": [{**asdict(row), "outcome": row.outcome} for row in criteria],
         "seconds": round(sum(run.seconds().values()), 1),
         "stages": run.seconds(),
         "report": str(run.report),

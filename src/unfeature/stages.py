@@ -27,7 +27,9 @@ from unfeature.diagnostics import Diagnosis, diagnose
 from unfeature.erase import Eraser
 from unfeature.errors import UserError
 from unfeature.evaluate import Verdict, draw_pairs, extractor, judged
+from unfeature.evaluate.criteria import decide
 from unfeature.evaluate.features import Extractor
+from unfeature.evaluate.quality import fid_spread
 from unfeature.evaluate.verdict import Pairs, clean_pictures, verdict
 from unfeature.examination import examine, load_examiner
 from unfeature.folder import RunFolder, versions
@@ -282,19 +284,47 @@ def evaluate_stage(run: RunFolder, progress: Progress) -> Verdict:
         sample_seeds(n, seed, "evaluate"),
     )
     features = choose_extractor(experiment, original)
+    reference = clean_pictures(original, panel.judge, n, seed=seed) if features else None
     found = verdict(
-        pairs,
-        judge=panel.judge.name,
-        extractor=features,
-        reference=clean_pictures(original, panel.judge, n, seed=seed) if features else None,
-        seed=seed,
+        pairs, judge=panel.judge.name, extractor=features, reference=reference, seed=seed
     )
-    examine(run, experiment.evaluate, pairs, original, unlearned)
+    examination = examine(run, experiment.evaluate, pairs, original, unlearned)
+    spread = 0.0
+    if experiment.verdict.fid is not None and features is not None and reference is not None:
+        spread = fid_spread(features(pairs.unlearned)[0], features(reference)[0], seed=seed)
+    criteria = decide(
+        experiment.verdict.model_dump(), figures(found, examination.get("collateral", {}), spread)
+    )
+    write_json(run.criteria, [asdict(criterion) for criterion in criteria])
     rows = shown(pairs, experiment.evaluate.grid)
     save_tensors(run.path / "pairs.safetensors", vars(pairs[rows]))
     write_json(run.verdict, found.as_dict())
     run.finish("evaluate", began)
     return found
+
+
+def figures(
+    found: Verdict, collateral: dict[str, Any], spread: float
+) -> dict[str, tuple[float, float, float, int]]:
+    """What `[verdict]` can set a limit to: value, low, high, number of pictures.
+
+    Args:
+        collateral: what `examine` found of other attributes; {} for nothing.
+        spread: standard deviation of the FID.
+    """
+    left, l1 = found.unlearned, found.negatives_l1
+    rows = {
+        "target_ratio": (left.value, left.low, left.high, left.n),
+        "negatives_l1": (l1.value, l1.low, l1.high, l1.n),
+    }
+    for name, key in (("changed", "never had it"), ("changed_having", "had it")):
+        if key in collateral:
+            changed = collateral[key]["changed"]
+            rows[name] = (changed["value"], changed["low"], changed["high"], changed["n"])
+    if "unlearned" in found.quality:
+        value = found.quality["unlearned"].fid
+        rows["fid"] = (value, value - 1.96 * spread, value + 1.96 * spread, left.n)
+    return rows
 
 
 def report_stage(run: RunFolder, progress: Progress) -> None:
@@ -316,6 +346,7 @@ def report_stage(run: RunFolder, progress: Progress) -> None:
             labeling=load_panel(run.path / "panel").notes,
             pairs=Pairs(**load_tensors(run.path / "pairs.safetensors")),
             examination=read_json(run.path / "examination.json"),
+            criteria=run.read_criteria(),
             history=run.read_history(),
             facts={
                 "seed": str(experiment.seed),

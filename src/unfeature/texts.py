@@ -5,6 +5,7 @@ from typing import Any
 from unfeature.adapters.files import read_json
 from unfeature.diagnostics import Diagnosis
 from unfeature.evaluate import Verdict
+from unfeature.evaluate.criteria import overall
 from unfeature.folder import STAGES, RunFolder
 from unfeature.labels import LatentSet
 from unfeature.report.page import sentence
@@ -51,6 +52,10 @@ def verdict_text(run: RunFolder) -> str:
     if found.features:
         lines.append(f"FID in {found.features}, to the original's pictures without the feature")
     lines += examination_text(read_json(run.path / "examination.json"))
+    criteria = run.read_criteria()
+    if criteria:
+        lines += [str(criterion) for criterion in criteria]
+        lines.append(f"decided: {overall(criteria)}")
     seconds = sum(run.seconds().values())
     lines.append(f"weights: {run.unlearned}  ({seconds:.0f} s in all)")
     if run.report.is_file():

@@ -1,7 +1,8 @@
 """What else changed: other attributes of a picture, before and after, by a judge of many.
 
 The paper's human study counts, for pairs of pictures from the same latent, how many attributes
-besides the target differ (section 4.3); here a judge counts.
+besides the target differ (section 4.3); here a judge counts, and `unfeature.evaluate.human` lets a
+person count.
 """
 
 from collections.abc import Collection
@@ -10,8 +11,25 @@ from dataclasses import dataclass
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from unfeature.evaluate.statistics import Ratio, wilson
+from unfeature.evaluate.statistics import Mean, Ratio, corrected, mcnemar, mean, wilson
 from unfeature.labelers.classifier import AttributeJudge
+
+
+@dataclass(frozen=True)
+class Change:
+    """What became of one attribute.
+
+    Attributes:
+        share: of pairs in which it differs; the intervals of all attributes hold together.
+        before, after: shares of pictures that have it.
+        q: that as many gained as lost it, by McNemar's exact test, corrected for the number of
+            attributes; small where the attribute became rarer or more frequent.
+    """
+
+    share: Ratio
+    before: float
+    after: float
+    q: float
 
 
 @dataclass(frozen=True)
@@ -21,16 +39,16 @@ class Collateral:
     Attributes:
         judge: who looked.
         pairs: how many pairs were compared.
-        changed: mean number of attributes that differ in a pair.
+        changed: number of attributes that differ in a pair, over all pairs.
         attributes: how many were compared.
-        shares: for each attribute, the share of pairs in which it differs.
+        changes: for each of them, what became of it.
     """
 
     judge: str
     pairs: int
-    changed: float
+    changed: Mean
     attributes: int
-    shares: dict[str, Ratio]
+    changes: dict[str, Change]
 
 
 def collateral(
@@ -47,11 +65,26 @@ def collateral(
         leave_out: the feature itself, and what cannot be without it.
     """
     kept = [i for i, name in enumerate(judge.names) if name not in leave_out]
-    differ: Bool[Tensor, "n k"] = judge(before)[:, kept] != judge(after)[:, kept]
+    names = [judge.names[i] for i in kept]
+    return compare_attributes(judge.reference, names, judge(before)[:, kept], judge(after)[:, kept])
+
+
+def compare_attributes(
+    judge: str, names: Collection[str], before: Bool[Tensor, "n k"], after: Bool[Tensor, "n k"]
+) -> Collateral:
+    """The same from what the judge saw."""
+    differ = before != after
+    p = [mcnemar(a, b) for a, b in zip(before.T, after.T, strict=True)]
+    rows = zip(names, differ.T, before.T, after.T, corrected(p), strict=True)
     return Collateral(
-        judge=judge.reference,
+        judge=judge,
         pairs=len(differ),
-        changed=differ.double().sum(1).mean().item(),
-        attributes=len(kept),
-        shares={judge.names[i]: wilson(differ[:, j]) for j, i in enumerate(kept)},
+        changed=mean(differ.double().sum(1)),
+        attributes=len(names),
+        changes={
+            name: Change(
+                wilson(d, of=len(names)), a.double().mean().item(), b.double().mean().item(), q
+            )
+            for name, d, a, b, q in rows
+        },
     )

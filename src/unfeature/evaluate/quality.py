@@ -1,4 +1,4 @@
-"""FID, KID and Inception Score as functions of features.
+"""FID, KID, Inception Score and diversity of sets of pictures.
 
 Written here and not taken from a metrics library because a verdict needs them free of global
 randomness, independent of batch size, and with FID's matrix root in the symmetric form, which
@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from unfeature.msssim import MSSSIM
 from unfeature.seeds import rng
 
 
@@ -41,6 +42,18 @@ def frechet(
 def fid(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"]) -> float:
     """Fréchet Inception Distance (Heusel et al., NeurIPS 2017) between two sets of features."""
     return frechet(*gaussian(a), *gaussian(b))
+
+
+def fid_spread(
+    a: Float[Tensor, "n d"], b: Float[Tensor, "m d"], *, resamples: int = 20, seed: int = 0
+) -> float:
+    """Standard deviation of the FID over bootstrap resamples of `a` (Efron, 1979)."""
+    mean_b, covariance_b = gaussian(b)
+    values = []
+    for i in range(resamples):
+        rows = torch.randint(len(a), (len(a),), generator=rng(seed, "fid resample", i))
+        values.append(frechet(*gaussian(a[rows]), mean_b, covariance_b))
+    return torch.tensor(values, dtype=torch.float64).std().item()
 
 
 def kid(
@@ -76,3 +89,18 @@ def inception_score(logits: Float[Tensor, "n k"]) -> float:
     p = log_p.exp()
     log_marginal = p.mean(0).clamp(min=1e-300).log()
     return (p * (log_p - log_marginal)).sum(1).mean().exp().item()
+
+
+def diversity(images: Float[Tensor, "n c h w"]) -> float:
+    """How unlike each other pictures are: 1 − mean MS-SSIM of picture 2i with picture 2i + 1.
+
+    MS-SSIM between samples shows mode collapse (Odena et al., ICML 2017, arXiv 1610.09585, section
+    4.3): 0 where all are one picture; higher is more varied.
+
+    Args:
+        images: at least two, in [−1, 1], in no order.
+    """
+    images = images[: len(images) // 2 * 2]
+    msssim = MSSSIM(*images.shape[2:], device=images.device)
+    pairs = zip(images[::2].split(256), images[1::2].split(256), strict=True)
+    return 1 - torch.cat([msssim(a, b) for a, b in pairs]).mean().item()

@@ -10,8 +10,9 @@ from torch import Tensor
 from unfeature.erase import Eraser
 from unfeature.errors import UserError
 from unfeature.evaluate.features import Extractor
-from unfeature.evaluate.quality import fid, inception_score, kid
-from unfeature.evaluate.statistics import Ratio, wilson
+from unfeature.evaluate.manifold import manifold
+from unfeature.evaluate.quality import diversity, fid, inception_score, kid
+from unfeature.evaluate.statistics import Mean, Ratio, mean, wilson
 from unfeature.generator import Generator, draw
 from unfeature.labelers.base import Labeler
 from unfeature.labels import sample_seeds
@@ -25,11 +26,19 @@ class Quality:
     Attributes:
         fid, kid: distances to the reference set; 0 is equal.
         inception_score: of the set itself; higher is better.
+        precision, density: how many of the pictures look like the reference set's.
+        recall, coverage: how much of the reference set could be, or is, drawn.
+        diversity: 1 − MS-SSIM between pictures of the set; 0 when all are one.
     """
 
     fid: float
     kid: float
     inception_score: float
+    precision: float
+    recall: float
+    density: float
+    coverage: float
+    diversity: float
 
 
 @dataclass(frozen=True)
@@ -40,7 +49,7 @@ class Verdict:
         judge: who said whether a picture shows the feature.
         original, erased, unlearned: share of pictures that show it: f(z), f(ẑ), g(z).
         negatives: how many pictures never had it.
-        negatives_l1: mean |g(z) − f(z)| over these; images in [−1, 1].
+        negatives_l1: |g(z) − f(z)| over these; images in [−1, 1].
         negatives_msssim: mean MS-SSIM(g(z), f(z)) over these.
         erased_l1: mean |f(ẑ) − f(z)| over these: what the eraser itself would change.
         features: what FID, KID and IS are measured in; "" when they were not.
@@ -53,7 +62,7 @@ class Verdict:
     erased: Ratio
     unlearned: Ratio
     negatives: int
-    negatives_l1: float
+    negatives_l1: Mean
     negatives_msssim: float
     erased_l1: float
     features: str
@@ -66,7 +75,8 @@ class Verdict:
     def from_dict(cls, values: dict[str, Any]) -> "Verdict":
         ratios = {k: Ratio(**values[k]) for k in ("original", "erased", "unlearned")}
         quality = {k: Quality(**v) for k, v in values["quality"].items()}
-        return cls(**{**values, **ratios, "quality": quality})
+        l1 = Mean(**values["negatives_l1"])
+        return cls(**{**values, **ratios, "negatives_l1": l1, "quality": quality})
 
 
 @dataclass(frozen=True)
@@ -175,21 +185,21 @@ def verdict(
     before, after = pairs.original[clean], pairs.unlearned[clean]
     msssim = MSSSIM(*before.shape[2:], device=before.device)
     similar = [msssim(a, b) for a, b in zip(after.split(256), before.split(256), strict=True)]
-    quality: dict[str, Quality] = {}
+    figures: dict[str, Quality] = {}
     if extractor is not None:
         assert reference is not None
-        quality = _quality(pairs, clean, extractor, reference, seed)
+        figures = _quality(pairs, clean, extractor, reference, seed)
     return Verdict(
         judge=judge,
         original=wilson(pairs.score_original > 0),
         erased=wilson(pairs.score_erased > 0),
         unlearned=wilson(pairs.score_unlearned > 0),
         negatives=int(clean.sum()),
-        negatives_l1=pairs.l1[clean].mean().item(),
+        negatives_l1=mean(pairs.l1[clean]),
         negatives_msssim=torch.cat(similar).mean().item(),
         erased_l1=(pairs.erased[clean] - before).abs().mean().item(),
         features=extractor.name if extractor else "",
-        quality=quality,
+        quality=figures,
     )
 
 
@@ -203,10 +213,36 @@ def _quality(
         "unlearned": pairs.unlearned,
         "floor": pairs.original[clean],
     }
-    found = {}
-    for name, images in sets.items():
-        features, logits = extractor(images)
-        found[name] = Quality(
-            fid(features, wanted), kid(features, wanted, seed=seed), inception_score(logits)
+    return {name: quality(images, extractor, wanted, seed=seed) for name, images in sets.items()}
+
+
+def quality(
+    images: Float[Tensor, "n c h w"],
+    extractor: Extractor,
+    wanted: Float[Tensor, "m d"],
+    *,
+    seed: int = 0,
+) -> Quality:
+    """The figures of one set of pictures.
+
+    Args:
+        wanted: the reference set's features. Precision and its like take as many pictures of both
+            sets: the first of the larger one.
+
+    Raises:
+        UserError: fewer than six pictures of a set.
+    """
+    if min(len(images), len(wanted)) < 6:
+        raise UserError(
+            f"figures of quality need six pictures or more of each set; here are {len(images)} "
+            f"and {len(wanted)}; raise evaluate.n"
         )
-    return found
+    features, logits = extractor(images)
+    n = min(len(features), len(wanted))
+    return Quality(
+        fid(features, wanted),
+        kid(features, wanted, seed=seed),
+        inception_score(logits),
+        **vars(manifold(wanted[:n], features[:n])),
+        diversity=diversity(images),
+    )

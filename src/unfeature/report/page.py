@@ -10,12 +10,25 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from torch import Tensor
 
 from unfeature.diagnostics import Diagnosis
+from unfeature.evaluate.criteria import Criterion, overall
 from unfeature.evaluate.verdict import Pairs, Verdict
 from unfeature.labels import LatentSet
 from unfeature.pictures import grid, png
 from unfeature.report import plots
 from unfeature.report.words import examination_text
 from unfeature.target import TargetVector
+
+MEASURES = (
+    ("fid", "FID"),
+    ("kid", "KID"),
+    ("inception_score", "IS"),
+    ("precision", "precision"),
+    ("recall", "recall"),
+    ("density", "density"),
+    ("coverage", "coverage"),
+    ("diversity", "diversity"),
+)
+"""Figures of quality, and their column heads."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +51,7 @@ class ReportData:
         labeling: notes on the labeller, e.g. a distilled classifier's accuracy.
         pairs: at least those that `shown` names.
         examination: what `unfeature.examination` found.
+        criteria: what was decided against limits.
         history: one dictionary a step.
         threshold: of a linear gate, else None.
     """
@@ -52,6 +66,7 @@ class ReportData:
     labeling: tuple[str, ...]
     pairs: Pairs
     examination: dict[str, Any]
+    criteria: tuple[Criterion, ...]
     history: list[dict[str, Any]]
     facts: dict[str, str]
     settings: str
@@ -67,7 +82,7 @@ def sentence(feature: str, verdict: Verdict) -> str:
         f"Of {before.n} fresh pictures, {before.value:.1%} showed “{feature}” before and "
         f"{left.value:.2%} show it now (95% interval {left.low:.2%} to {left.high:.2%}): "
         f"{share:.1%} of the original share is left. The {verdict.negatives} pictures that never "
-        f"had it moved by {verdict.negatives_l1:.4f} on average (mean L1, images in [−1, 1]; "
+        f"had it moved by {verdict.negatives_l1.value:.4f} on average (mean L1, images in [−1, 1]; "
         f"MS-SSIM {verdict.negatives_msssim:.4f})."
     )
 
@@ -90,10 +105,16 @@ def render(data: ReportData) -> str:
             for title, note, rows in picks(data.pairs, data.columns)
         ],
         examined=examination_text(data.examination),
+        outcome=overall(data.criteria),
+        changes=[
+            (name, plots.change_bars(row["changes"]))
+            for name, row in data.examination.get("collateral", {}).items()
+        ],
         loss=plots.loss_curves(data.history) if data.history else "",
         ratio=plots.ratio_curve(data.history, data.verdict.original.value) if data.history else "",
         histogram=plots.score_histogram(scores, data.labels.labels, data.threshold),
         quality={name: asdict(value) for name, value in data.verdict.quality.items()},
+        measures=MEASURES,
     )
 
 

@@ -61,6 +61,23 @@ def score_histogram(
     return _svg(figure)
 
 
+def change_bars(changes: dict[str, Any]) -> str:
+    """How often each attribute differs, the most changed first; solid where it became more or less
+    frequent. `changes`: by attribute, `unfeature.evaluate.collateral.Change` as a dictionary."""
+    rows = sorted(changes.items(), key=lambda item: item[1]["share"]["value"])
+    figure, axes = _axes("share of pairs in which it differs", "")
+    figure.set_size_inches(5.4, 0.7 + 0.22 * len(rows))
+    for i, (_, row) in enumerate(rows):
+        share = row["share"]
+        spread = [[share["value"] - share["low"]], [share["high"] - share["value"]]]
+        alpha = 1.0 if row["q"] <= 0.05 else 0.4
+        axes.barh(i, share["value"], color=COLORS[0], alpha=alpha, height=0.7)
+        axes.errorbar(share["value"], i, xerr=spread, color=INK, linewidth=1)
+    axes.set_yticks(range(len(rows)), [name.replace("_", " ") for name, _ in rows])
+    axes.set_xlim(left=0)
+    return _svg(figure)
+
+
 def _axes(x: str, y: str) -> tuple[Figure, Any]:
     figure = Figure(figsize=(5.4, 3.1), layout="constrained")
     axes = figure.add_subplot()

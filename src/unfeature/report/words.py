@@ -7,11 +7,12 @@ def examination_text(found: dict[str, Any]) -> list[str]:
     """Lines for people."""
     lines = []
     for name, row in found.get("collateral", {}).items():
-        worst = max(row["shares"], key=lambda key: row["shares"][key]["value"])
-        share = row["shares"][worst]["value"]
+        worst = max(row["changes"], key=lambda key: row["changes"][key]["share"]["value"])
+        share = row["changes"][worst]["share"]["value"]
         lines.append(
-            f"other attributes, pictures that {name}: {row['changed']:.2f} of {row['attributes']} "
-            f"changed a picture (most: {worst}, {share:.1%}); judge: {row['judge']}"
+            f"other attributes, pictures that {name}: {row['changed']['value']:.2f} of "
+            f"{row['attributes']} changed a picture (most: {worst}, {share:.1%}); "
+            f"judge: {row['judge']}"
         )
     row = found.get("counterfactual")
     if row:
