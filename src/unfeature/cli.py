@@ -22,6 +22,7 @@ EXAMPLES = {
     "unlearn": "unfeature unlearn runs/vae --resume",
     "evaluate": "unfeature evaluate runs/vae --json",
     "report": "unfeature report runs/vae",
+    "compare": "unfeature compare experiments/mnist_mlp_gan_thick.toml -o runs/thick",
     "train": "unfeature train original --data mnist/ -o models/digits",
     "train original": "unfeature train original --architecture dcgan --data mnist/ -o models/gan",
     "train judge": "unfeature train judge --architecture resnet --data avatars -o models/judge",
@@ -100,6 +101,10 @@ def build_parser() -> Parser:
     unlearn.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     _stage(commands, "evaluate", "judge the result on fresh latents")
     _stage(commands, "report", "write report.html")
+    comparison = _command(commands, "compare", "several methods on one experiment", _compare)
+    comparison.add_argument("comparison", type=Path, help="a comparison's TOML file")
+    _add_output(comparison, None)
+    _add_run_options(comparison)
     _add_train(commands)
     return parser
 
@@ -290,6 +295,19 @@ def _one_stage(arguments: Any) -> int:
         getattr(stages, f"{arguments.stage}_stage")(run, progress)
     _print(arguments, *texts.after(run, arguments.stage))
     return _status(run) if arguments.stage == "evaluate" else 0
+
+
+def _compare(arguments: Any) -> None:
+    from unfeature.compare import compare
+    from unfeature.comparison import read_comparison
+    from unfeature.progress import Progress
+    from unfeature.report.comparison import table
+
+    comparison = read_comparison(arguments.comparison, arguments.set)
+    path = arguments.output or _default_output(arguments.comparison)
+    rows = compare(comparison, path, resume=arguments.resume, progress=Progress(arguments.quiet))
+    found = {"comparison": str(path), "rows": [row.as_dict() for row in rows]}
+    _print(arguments, found, f"{table(rows)}\nreport: {path / 'comparison.html'}")
 
 
 def _train(arguments: Any) -> None:

@@ -26,11 +26,17 @@ Stage = Callable[[RunFolder, Progress], Any]
 
 
 def run_experiment(
-    experiment: Experiment, path: Path, *, resume: bool = False, progress: Progress | None = None
+    experiment: Experiment,
+    path: Path,
+    *,
+    resume: bool = False,
+    until: str = "report",
+    progress: Progress | None = None,
 ) -> RunFolder:
     """Sample, label, fit, unlearn, evaluate and report, in `path`.
 
     Args:
+        until: the last stage.
         resume: go on with the run in `path`, from its last checkpoint; its settings must be equal.
 
     Raises:
@@ -54,6 +60,8 @@ def run_experiment(
     for name, stage in stages.items():
         if not run.done(name):
             stage(run, progress)
+        if name == until:
+            break
     return run
 
 

@@ -35,7 +35,7 @@ def check_experiment(values: dict[str, Any], *, where: str) -> Experiment:
     try:
         return Experiment(**values)
     except ValidationError as error:
-        said = [_explain(dict(problem)) for problem in error.errors()]
+        said = [explain(dict(problem), Experiment) for problem in error.errors()]
         more = f" (and {len(said) - 2} more)" if len(said) > 2 else ""
         raise UserError(f"{where}: {'; '.join(said[:2])}{more}") from error
 
@@ -68,11 +68,14 @@ def _without_none(value: Any) -> Any:
     return value
 
 
-def _explain(problem: dict[str, Any]) -> str:
+def explain(problem: dict[str, Any], root: type[BaseModel]) -> str:
+    """One of pydantic's problems with settings of type `root`, in words that name the fix."""
     path = [str(part) for part in problem["loc"]]
     name = ".".join(path) or "settings"
     if problem["type"] == "extra_forbidden":
-        known = _fields_at(path[:-1])
+        known = _fields_at(path[:-1], root)
+        if not known:
+            return f"unknown key '{name}'"
         near = difflib.get_close_matches(path[-1], known, n=1, cutoff=0.5)
         fix = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
         return f"unknown key '{name}' ({fix})"
@@ -85,8 +88,8 @@ def _explain(problem: dict[str, Any]) -> str:
     return f"'{name}' is {problem['input']!r}: {message}"
 
 
-def _fields_at(path: list[str]) -> list[str]:
-    model: Any = Experiment
+def _fields_at(path: list[str], root: type[BaseModel]) -> list[str]:
+    model: Any = root
     for part in path:
         if isinstance(model, type) and issubclass(model, BaseModel) and part in model.model_fields:
             annotation = model.model_fields[part].annotation

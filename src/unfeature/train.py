@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import ValidationError
-from torch import nn
+from torch import Tensor, nn
 
 from unfeature import avatars
 from unfeature.adapters.files import load_checkpoint, make_folder, save_checkpoint
@@ -59,6 +60,15 @@ def load_data(arguments: Any) -> ImageSet | AttributeSet:
     if str(arguments.data) == AVATARS:
         return avatars.dataset(arguments.n, size=arguments.size or 64)
     return load_images(arguments.data, size=arguments.size)
+
+
+def load_pictures(name: str, n: int, *, size: int | None = None) -> Tensor:
+    """At most `n` pictures in [−1, 1] of what is named as `--data` is; of files, taken at even
+    distances, so that no class is left out where they are in order."""
+    if name == AVATARS:
+        return avatars.dataset(n, size=size or 64).images
+    images = load_images(Path(name), size=size).images
+    return images[torch.linspace(0, len(images) - 1, min(n, len(images))).long()]
 
 
 def _options(settings: list[str]) -> dict[str, int | float]:

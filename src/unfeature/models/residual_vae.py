@@ -14,6 +14,7 @@ A Gaussian prior and posterior as in Kingma, Welling, "Auto-Encoding Variational
   few.
 """
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -173,7 +174,7 @@ class CalibratedLikelihood:
     def __call__(
         self,
         encoder: nn.Module,
-        decoder: nn.Module,
+        decoder: Callable[[Tensor], Tensor],
         images: Tensor,
         noise: Tensor,
         *,

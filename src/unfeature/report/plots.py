@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
@@ -58,6 +59,39 @@ def score_histogram(
     if threshold is not None:
         axes.axvline(threshold, color=INK, linestyle="--", linewidth=1.2, label="threshold t")
     axes.legend(frameon=False)
+    return _svg(figure)
+
+
+@dataclass(frozen=True)
+class Extent:
+    """A figure and its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def fronts(points: Sequence[tuple[str, Extent, Extent]]) -> str:
+    """Name, target ratio and L1 elsewhere of each method, one point with error bars each; the
+    lower left is better."""
+    figure, axes = _axes("L1 elsewhere (pictures that never had it)", "target ratio")
+    figure.set_size_inches(7.0, 4.2)
+    for i, (name, target, l1) in enumerate(points):
+        axes.errorbar(
+            l1.value,
+            target.value,
+            xerr=[[l1.value - l1.low], [l1.high - l1.value]],
+            yerr=[[target.value - target.low], [target.high - target.value]],
+            marker="o",
+            markersize=5,
+            linestyle="none",
+            color=matplotlib.colormaps["tab10"](i % 10),
+            label=name,
+        )
+    axes.set_yscale("symlog", linthresh=0.01)
+    axes.set_xlim(left=-0.002)
+    axes.set_ylim(bottom=0)
+    axes.legend(frameon=False, fontsize=8)
     return _svg(figure)
 
 

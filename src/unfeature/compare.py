@@ -1,0 +1,271 @@
+"""`unfeature compare`: train every method, measure all on the same latents, write the table.
+
+All reading and writing of a comparison happens here; each training runs in a process of its own,
+whose time and peak memory are thus its own.
+"""
+
+import resource
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unfeature.adapters.files import (
+    atomic,
+    load_tensors,
+    make_folder,
+    read_json,
+    save_tensors,
+    write_json,
+)
+from unfeature.adapters.pretrained import load_generator, save_generator
+from unfeature.adapters.sources import load_source
+from unfeature.comparison import Comparison, Folder, Unlearn
+from unfeature.config import Experiment
+from unfeature.errors import UserError
+from unfeature.evaluate.contest import Jury, Sight, held_against, measure
+from unfeature.evaluate.verdict import clean_pictures, judged
+from unfeature.examination import load_examiner
+from unfeature.folder import RunFolder
+from unfeature.generator import Generator, draw
+from unfeature.labels import LatentSet, sample_seeds
+from unfeature.methods import METHODS, Problem
+from unfeature.panel import Panel, load_panel
+from unfeature.progress import Progress
+from unfeature.report.comparison import Row, render_comparison, table
+from unfeature.run import run_experiment
+from unfeature.stages import choose_extractor
+from unfeature.train import load_pictures
+
+ORIGINAL = "original"
+SHOWN = 12
+"""Pictures of each kind in the pair viewer."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a comparison's files lie."""
+
+    path: Path
+
+    def labels(self, seed: int) -> Path:
+        return self.path / "labels" / f"seed-{seed}"
+
+    def method(self, name: str, seed: int) -> Path:
+        return self.path / name.replace(",", "").replace(" ", "-") / f"seed-{seed}"
+
+
+def compare(
+    comparison: Comparison, path: Path, *, resume: bool = False, progress: Progress | None = None
+) -> list[Row]:
+    """The rows of the table; `path` holds it as `comparison.html`, `.md` and `.json`.
+
+    Args:
+        resume: go on with the comparison in `path`: what is trained or measured there is kept.
+
+    Raises:
+        UserError: there is one already, or the one to resume has other settings.
+    """
+    progress = progress or Progress(quiet=True)
+    place = Place(path)
+    _claim(comparison, path, resume)
+    for seed in comparison.seeds:
+        labels = comparison.resolved(seed=seed)
+        run_experiment(labels, place.labels(seed), resume=True, until="label", progress=progress)
+        for name, method in comparison.methods.items():
+            folder = place.method(name, seed)
+            if isinstance(method, Folder) or (folder / "cost.json").exists():
+                continue
+            progress.say(f"{name}, seed {seed}: training")
+            _apart(train, comparison, path, name, seed, progress.quiet)
+    rows = _measure_all(comparison, place, progress)
+    write_json(path / "comparison.json", [row.as_dict() for row in rows])
+    with atomic(path / "comparison.md") as temporary:
+        temporary.write_text(table(rows))
+    with atomic(path / "comparison.html") as temporary:
+        temporary.write_text(render_comparison(comparison.resolved().feature, rows, _viewer(place)))
+    return rows
+
+
+def _claim(comparison: Comparison, path: Path, resume: bool) -> None:
+    """Make the folder this comparison's, or find that it is."""
+    settings = path / "settings.json"
+    now = comparison.model_dump(mode="json")
+    if settings.exists() and not resume:
+        raise UserError(
+            f"'{path}' already holds a comparison; go on with --resume, or choose another with -o"
+        )
+    if settings.exists():
+        before = read_json(settings)
+        free = ("methods", "seeds")  # more may be added, others dropped
+        changed = [key for key in now if key not in free and now[key] != before.get(key)]
+        changed += [
+            f"methods.{name}"
+            for name, value in now["methods"].items()
+            if before["methods"].get(name, value) != value
+        ]
+        if changed:
+            raise UserError(
+                f"the comparison in '{path}' has other settings ({changed[0]}); resume with equal "
+                "settings, or choose another folder with -o"
+            )
+    make_folder(path)
+    write_json(settings, now)
+
+
+def _apart(job: Any, *arguments: Any) -> None:
+    """Run a job in a fresh process."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        pool.submit(job, *arguments).result()
+
+
+def train(comparison: Comparison, path: Path, name: str, seed: int, quiet: bool) -> None:
+    """Train one method with one seed; its folder then holds its generator and `cost.json`."""
+    place, method = Place(path), comparison.methods[name]
+    folder = place.method(name, seed)
+    make_folder(folder)
+    if isinstance(method, Unlearn):
+        experiment = comparison.resolved(name, seed)
+        run = run_experiment(
+            experiment, folder / "run", resume=True, until="unlearn", progress=Progress(quiet)
+        )
+        seconds = run.seconds()["target"] + run.seconds()["unlearn"]
+    else:
+        problem = load_problem(comparison, place, seed)
+        began = time.perf_counter()
+        made = METHODS[method.kind].run(problem, method)
+        seconds = time.perf_counter() - began
+        if METHODS[method.kind].weights:
+            notes = {"method": name, "settings": method.model_dump(mode="json")}
+            unlearned = made.requires_grad(False).with_about(unlearned=notes)
+            save_generator(unlearned, folder / "generator")
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    (folder / "measured.json").unlink(missing_ok=True)
+    write_json(folder / "cost.json", {"seconds": seconds, "megabytes": peak / 1e6})
+
+
+def load_problem(comparison: Comparison, place: Place, seed: int) -> Problem:
+    """What a method is given: the labels of the run that was labelled for this seed."""
+    run = RunFolder.open(place.labels(seed))
+    experiment = run.experiment()
+    return Problem(
+        load_source(experiment.generator),
+        LatentSet.load(run.labels).sure(),
+        load_panel(run.path / "panel").gate,
+        seed,
+        load_pictures(comparison.data, comparison.data_n) if comparison.data else None,
+    )
+
+
+def _load_made(comparison: Comparison, place: Place, name: str, seed: int) -> Generator:
+    """The generator that a method made."""
+    method = comparison.methods[name]
+    folder = place.method(name, seed)
+    if isinstance(method, Unlearn):
+        return load_generator(folder / "run" / "unlearned")
+    if isinstance(method, Folder):
+        return load_generator(Path(method.path))
+    if not METHODS[method.kind].weights:
+        return METHODS[method.kind].run(load_problem(comparison, place, seed), method)
+    return load_generator(folder / "generator")
+
+
+def _measure_all(comparison: Comparison, place: Place, progress: Progress) -> list[Row]:
+    """A row for the original and one for each method, ours measured first."""
+    first = RunFolder.open(place.labels(comparison.seeds[0]))
+    experiment = first.experiment()
+    panel = load_panel(first.path / "panel")
+    original = load_source(experiment.generator)
+    jury = make_jury(comparison, experiment, panel, original)
+    seeds = sample_seeds(comparison.n, 0, "compare").tolist()
+    before = jury.look(draw(original, original.latents_from_seeds(seeds)))
+    chosen = _chosen(before)
+    _keep(place, ORIGINAL, comparison.seeds[0], before, chosen)
+    own = measure(jury, before, before, paired=True).as_dict()
+    rows = [Row(ORIGINAL, (own,), (), (), True, False, True)]
+    order = sorted(comparison.methods, key=lambda name: name != comparison.ours)
+    ours: dict[int, Sight] = {}
+    found = {}
+    for name in order:
+        method = comparison.methods[name]
+        known = METHODS.get(method.kind)
+        paired = method.paired if isinstance(method, Folder) else True
+        measured, duels, costs = [], [], []
+        for seed in comparison.seeds[:1] if isinstance(method, Folder) else comparison.seeds:
+            folder = place.method(name, seed)
+            cached = folder / "measured.json"
+            if name == comparison.ours or not _fresh(cached, place, comparison, seed):
+                progress.say(f"{name}, seed {seed}: measuring")
+                made = _load_made(comparison, place, name, seed)
+                after = jury.look(draw(made, made.latents_from_seeds(seeds)))
+                if name == comparison.ours:
+                    ours[seed] = after
+                else:
+                    duel = held_against(before, ours[seed], after, paired=paired)
+                    write_json(folder / "duel.json", asdict(duel))
+                figures = measure(jury, before, after, paired=paired).as_dict()
+                _keep(place, name, seed, after, chosen)
+                write_json(cached, figures)
+            measured.append(read_json(cached))
+            duels += [read_json(folder / "duel.json")] if name != comparison.ours else []
+            costs += [read_json(folder / "cost.json")] if not isinstance(method, Folder) else []
+        needs_data = isinstance(method, Folder) or (known is not None and known.needs_data)
+        weights = known is None or known.weights
+        found[name] = Row(
+            name, tuple(measured), tuple(duels), tuple(costs), paired, needs_data, weights
+        )
+    return rows + [found[name] for name in comparison.methods]
+
+
+def _fresh(cached: Path, place: Place, comparison: Comparison, seed: int) -> bool:
+    """Whether figures were measured after ours, which they are held against, was trained."""
+    ours = place.method(comparison.ours, seed) / "cost.json"
+    return cached.exists() and cached.stat().st_mtime >= ours.stat().st_mtime
+
+
+def make_jury(
+    comparison: Comparison, experiment: Experiment, panel: Panel, original: Generator
+) -> Jury:
+    """Who judges all methods. Quality is measured against the data without the feature where there
+    is data, and against the original's own pictures without it where there is none."""
+    extractor = choose_extractor(experiment, original)
+    wanted = None
+    if extractor is not None:
+        if comparison.data:
+            pictures = load_pictures(comparison.data, comparison.data_n)
+            pictures = pictures[judged(panel.judge, pictures) <= 0][: comparison.n]
+        else:
+            pictures = clean_pictures(original, panel.judge, comparison.n, seed=0)
+        wanted, _ = extractor(pictures)
+    settings = experiment.evaluate
+    return Jury(panel.judge, load_examiner(settings), settings.leave_out, extractor, wanted)
+
+
+def _chosen(before: Sight) -> torch.Tensor:
+    """Rows for the viewer: the first that had the feature, then the first that did not."""
+    had, lacked = before.shows.nonzero().squeeze(1), (~before.shows).nonzero().squeeze(1)
+    return torch.cat([had[:SHOWN], lacked[:SHOWN]])
+
+
+def _keep(place: Place, name: str, seed: int, sight: Sight, chosen: torch.Tensor) -> None:
+    """Keep a few pictures for the viewer."""
+    folder = place.method(name, seed)
+    make_folder(folder)
+    save_tensors(folder / "pictures.safetensors", {"images": sight.images[chosen].contiguous()})
+
+
+def _viewer(place: Place) -> dict[str, torch.Tensor]:
+    """By method, its pictures of the same latents, of the first seed."""
+    settings = read_json(place.path / "settings.json")
+    names = [ORIGINAL, *settings["methods"]]
+    seed = settings["seeds"][0]
+    return {
+        name: load_tensors(place.method(name, seed) / "pictures.safetensors")["images"]
+        for name in names
+    }

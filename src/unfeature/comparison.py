@@ -1,0 +1,117 @@
+"""Settings of a comparison: one experiment, several methods, several training seeds."""
+
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from unfeature.config import Experiment, Settings
+from unfeature.errors import UserError, did_you_mean
+from unfeature.methods import (
+    METHODS,
+    Adapt,
+    Amnesia,
+    FinetuneGAN,
+    FinetuneVAE,
+    Redaction,
+    Rejection,
+)
+from unfeature.settings import apply_override, explain, read_experiment
+
+
+class Unlearn(Settings):
+    """This project's method, or the paper's, as the experiment's settings say."""
+
+    kind: Literal["unlearn"] = "unlearn"
+    set: tuple[str, ...] = ()
+    """Settings that differ from the experiment's, e.g. "erase.gate=paper"."""
+
+
+class Folder(Settings):
+    """A generator that was made elsewhere, e.g. an oracle by `unfeature train oracle`."""
+
+    kind: Literal["folder"] = "folder"
+    path: str
+    """Where `save_pretrained` or `unfeature train` wrote it."""
+    paired: bool = False
+    """Whether a latent means the same picture as in the original; an oracle's do not."""
+
+
+AnyMethod = Annotated[
+    Unlearn | Folder | FinetuneGAN | FinetuneVAE | Redaction | Adapt | Amnesia | Rejection,
+    Field(discriminator="kind"),
+]
+
+
+class Comparison(Settings):
+    """One experiment, several methods: the content of a comparison's TOML file."""
+
+    experiment: str
+    """The experiment's TOML file: the generator, the feature, who labels and who judges."""
+    set: tuple[str, ...] = ()
+    """Settings of the experiment that differ, for all methods."""
+    ours: str = "ours"
+    """The method that is held against each of the others."""
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    """Of the trainings, one after the other; labels are drawn anew for each, too."""
+    n: int = Field(5000, ge=6)
+    """Fresh latents, the same for all."""
+    data: str = ""
+    """Training data for the methods that need it, which is then also what quality is measured
+    against: a folder, an .npz, or "avatars"."""
+    data_n: int = Field(20_000, ge=1)
+    """Pictures of it."""
+    methods: dict[str, AnyMethod] = Field(min_length=1)
+    """By the name that the table shows."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Comparison":
+        for name, method in self.methods.items():
+            known = METHODS.get(method.kind)
+            if known is not None and known.needs_data and not self.data:
+                raise ValueError(f"methods.{name} needs training data; name it under 'data'")
+            if not name.replace("-", "").replace(" ", "").replace(",", "").isalnum():
+                raise ValueError(f"methods.'{name}': use letters, digits, spaces and hyphens")
+        if self.ours not in self.methods:
+            raise ValueError(
+                f"'ours' names '{self.ours}', which is not under [methods]"
+                f"{did_you_mean(self.ours, self.methods)}"
+            )
+        return self
+
+    def resolved(self, name: str | None = None, seed: int | None = None) -> Experiment:
+        """The experiment, as one of the methods runs it.
+
+        Raises:
+            UserError: its file cannot be read, or a setting is wrong.
+        """
+        method = self.methods[name] if name else None
+        changes = [*self.set, *(method.set if isinstance(method, Unlearn) else ())]
+        if seed is not None:
+            changes.append(f"seed={seed}")
+        return read_experiment(Path(self.experiment), changes)
+
+
+def read_comparison(path: Path, overrides: Iterable[str] = ()) -> Comparison:
+    """The settings in a TOML file, with `key=value` overrides, each method's experiment checked.
+
+    Raises:
+        UserError: one line for what is wrong.
+    """
+    try:
+        values = tomllib.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise UserError(f"there is no settings file '{path}'") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UserError(f"'{path}' is not readable TOML: {error}") from error
+    for override in overrides:
+        apply_override(values, override)
+    try:
+        comparison = Comparison(**values)
+    except ValidationError as error:
+        raise UserError(f"{path}: {explain(dict(error.errors()[0]), Comparison)}") from error
+    for name in comparison.methods:
+        comparison.resolved(name)
+    return comparison

@@ -1,0 +1,191 @@
+"""The table of a comparison, as text and as a page with plots and pictures."""
+
+import base64
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from jinja2 import Environment, PackageLoader, select_autoescape
+from torch import Tensor
+
+from unfeature.evaluate.contest import beyond
+from unfeature.pictures import grid, png
+from unfeature.report import plots
+
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method in the table.
+
+    Attributes:
+        measured: `Measured` of each training seed, as dictionaries.
+        duels: of each seed, ours against it (`contest.Duel`); empty for ours and the original.
+        costs: of each seed, `seconds` and `megabytes`.
+        paired: whether a latent means the same picture to it and to the original.
+        needs_data: whether it saw training data.
+        weights: whether the result is a set of weights, and no filter.
+    """
+
+    name: str
+    measured: tuple[Figures, ...]
+    duels: tuple[Figures, ...]
+    costs: tuple[Figures, ...]
+    paired: bool
+    needs_data: bool
+    weights: bool
+
+    def as_dict(self) -> Figures:
+        return asdict(self)
+
+    def values(self, *path: str) -> list[float]:
+        """One figure for each seed; empty where it was not measured."""
+        found = []
+        for figures in self.measured:
+            value: Any = figures
+            for key in path:
+                value = value.get(key) if value else None
+            if value is not None:
+                found.append(float(value))
+        return found
+
+    @property
+    def notes(self) -> str:
+        """What a reader must know of it, in a word or two."""
+        words = [
+            "needs data" if self.needs_data else "",
+            "" if self.weights else "filter, can be left out",
+            "" if self.paired else "other latents",
+        ]
+        return ", ".join(word for word in words if word)
+
+    @property
+    def point(self) -> tuple[float, float] | None:
+        """Mean target ratio, and mean L1 where the feature never was."""
+        target, l1 = self.values("target", "value"), self.values("l1", "value")
+        if not target or not l1:
+            return None
+        return sum(target) / len(target), sum(l1) / len(l1)
+
+
+COLUMNS: tuple[tuple[str, tuple[str, ...], str], ...] = (
+    ("L1 elsewhere", ("l1", "value"), ".4f"),
+    ("changed, had it", ("having", "changed", "value"), ".2f"),
+    ("changed, never had it", ("lacking", "changed", "value"), ".2f"),
+    ("FID", ("quality", "fid"), ".2f"),
+    ("IS", ("quality", "inception_score"), ".2f"),
+    ("precision", ("quality", "precision"), ".2f"),
+    ("recall", ("quality", "recall"), ".2f"),
+    ("coverage", ("quality", "coverage"), ".2f"),
+    ("diversity", ("quality", "diversity"), ".2f"),
+)
+
+
+def cells(row: Row) -> dict[str, str]:
+    """The row, by column."""
+    ratios = row.values("target", "value")
+    if len(ratios) > 1:
+        left = _spread(ratios, ".2%")
+    else:
+        ratio = row.measured[0]["target"]
+        left = f"{ratio['value']:.2%} [{ratio['low']:.2%}, {ratio['high']:.2%}]"
+    found = {"method": row.name, "left": left}
+    for title, path, form in COLUMNS:
+        found[title] = _spread(row.values(*path), form)
+    for title, key in (("seconds", "seconds"), ("MB", "megabytes")):
+        found[title] = _spread([cost[key] for cost in row.costs], ".0f")
+    return found | {"notes": row.notes}
+
+
+def _spread(values: Sequence[float], form: str) -> str:
+    """Mean ± standard deviation over seeds; a dash where nothing was measured."""
+    if not values:
+        return "–"
+    mean = sum(values) / len(values)
+    text = format(mean, form)
+    if len(values) == 1:
+        return text
+    deviation = math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
+    return f"{text} ± {format(deviation, form)}"
+
+
+def used(rows: Sequence[Row]) -> list[dict[str, str]]:
+    """All rows, without the columns in which nothing was measured."""
+    found = [cells(row) for row in rows]
+    kept = [key for key in found[0] if any(row[key] not in ("–", "") for row in found)]
+    return [{key: row[key] for key in kept} for row in found]
+
+
+def table(rows: Sequence[Row]) -> str:
+    """A Markdown table, and below it where ours stands."""
+    lines = used(rows)
+    heads = list(lines[0])
+    text = ["| " + " | ".join(heads) + " |", "| " + " | ".join("---" for _ in heads) + " |"]
+    text += ["| " + " | ".join(row.values()) + " |" for row in lines]
+    return "\n".join([*text, "", *standing(rows)]) + "\n"
+
+
+def standing(rows: Sequence[Row]) -> list[str]:
+    """For every other method, what the same latents say of the difference to ours."""
+    ours = next((row for row in rows if row.costs and not row.duels), None)
+    lines = []
+    for row in rows:
+        if not row.duels or ours is None:
+            continue
+        duel = row.duels[0]
+        parts = [
+            f"target ratio {duel['target']['value']:+.2%} (p = {duel['p_target']:.2g})",
+        ]
+        if duel["l1"] is not None:
+            parts.append(f"L1 {duel['l1']['value']:+.4f} (p = {duel['p_l1']:.2g})")
+        if duel["changed"] is not None:
+            parts.append(f"changed {duel['changed']['value']:+.2f} (p = {duel['p_changed']:.2g})")
+        where = ""
+        if row.point and ours.point and row.weights:
+            where = "; on or past its front" if beyond(ours.point, row.point) else "; BEHIND it"
+        lines.append(f"- {ours.name} − {row.name}: {', '.join(parts)}{where}")
+    return lines
+
+
+def render_comparison(feature: str, rows: Sequence[Row], viewer: dict[str, Tensor]) -> str:
+    """The page: table, target ratio against collateral, the same latents by every method, and
+    which attributes changed."""
+    environment = Environment(
+        loader=PackageLoader("unfeature.report"),
+        autoescape=select_autoescape(default=True),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    columns = min(len(images) for images in viewer.values())
+    sheet = grid(torch.cat([images[:columns] for images in viewer.values()]), columns)
+    zoom = 2 if next(iter(viewer.values())).shape[-1] < 48 else 1
+    bars = [
+        (row.name, plots.change_bars(row.measured[0]["lacking"]["changes"]))
+        for row in rows
+        if row.paired and row.measured[0]["lacking"] and row.costs
+    ]
+    return environment.get_template("comparison.html").render(
+        feature=feature,
+        rows=used(rows),
+        standing=standing(rows),
+        plot=plots.fronts([(row.name, *_extent(row)) for row in rows if row.point]),
+        names=list(viewer),
+        sheet=base64.b64encode(png(sheet, zoom=zoom)).decode(),
+        bars=bars,
+        n=rows[0].measured[0]["target"]["n"],
+    )
+
+
+def _extent(row: Row) -> tuple[plots.Extent, plots.Extent]:
+    """Where a method lies in the plot, with intervals: over seeds, or else of the one run."""
+    return tuple(  # type: ignore[return-value]
+        plots.Extent(
+            sum(row.values(key, "value")) / len(row.measured),
+            min(row.values(key, "low")),
+            max(row.values(key, "high")),
+        )
+        for key in ("target", "l1")
+    )
