@@ -104,6 +104,9 @@ def build_parser() -> Parser:
     comparison = _command(commands, "compare", "several methods on one experiment", _compare)
     comparison.add_argument("comparison", type=Path, help="a comparison's TOML file")
     _add_output(comparison, None)
+    comparison.add_argument(
+        "--only", nargs="+", metavar="METHOD", help="these of its methods, ours among them"
+    )
     _add_run_options(comparison)
     _add_train(commands)
     return parser
@@ -304,6 +307,8 @@ def _compare(arguments: Any) -> None:
     from unfeature.report.comparison import table
 
     comparison = read_comparison(arguments.comparison, arguments.set)
+    if arguments.only:
+        comparison = comparison.only(arguments.only)
     path = arguments.output or _default_output(arguments.comparison)
     rows = compare(comparison, path, resume=arguments.resume, progress=Progress(arguments.quiet))
     found = {"comparison": str(path), "rows": [row.as_dict() for row in rows]}

@@ -73,6 +73,12 @@ def compare(
     """
     progress = progress or Progress(quiet=True)
     place = Place(path)
+    for name, method in comparison.methods.items():
+        if isinstance(method, Folder) and not Path(method.path, "config.json").is_file():
+            raise UserError(
+                f"methods.{name}: there is no generator in '{method.path}'; make it first, or "
+                "leave it out with --only and the others' names"
+            )
     _claim(comparison, path, resume)
     for seed in comparison.seeds:
         labels = comparison.resolved(seed=seed)

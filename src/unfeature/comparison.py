@@ -81,6 +81,23 @@ class Comparison(Settings):
             )
         return self
 
+    def only(self, names: Iterable[str]) -> "Comparison":
+        """The same with these methods alone.
+
+        Raises:
+            UserError: one that is not there, or without ours.
+        """
+        names = list(names)
+        for name in names:
+            if name not in self.methods:
+                raise UserError(
+                    f"there is no method '{name}'{did_you_mean(name, self.methods)}; "
+                    f"known: {', '.join(self.methods)}"
+                )
+        if self.ours not in names:
+            raise UserError(f"the others are held against '{self.ours}'; name it, too")
+        return self.model_copy(update={"methods": {name: self.methods[name] for name in names}})
+
     def resolved(self, name: str | None = None, seed: int | None = None) -> Experiment:
         """The experiment, as one of the methods runs it.
 
