@@ -1,0 +1,111 @@
+"""`unfeature compare`, driven as a user would, mistakes included."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from unfeature.cli import main
+
+COMPARISON = """
+experiment = "experiment.toml"
+seeds = [0]
+n = 200
+data = "data.npz"
+data_n = 300
+[methods.ours]
+kind = "unlearn"
+[methods.paper]
+kind = "unlearn"
+set = ["erase.gate=paper", "erase.path=line"]
+[methods.redaction]
+kind = "redaction"
+steps = 2
+head_start = 1
+[methods.rejection]
+kind = "rejection"
+[methods.oracle]
+kind = "folder"
+path = "oracle"
+"""
+
+
+@pytest.fixture
+def comparison(toml: Path, toy: object) -> Path:
+    import numpy as np
+
+    from unfeature.generator import draw
+
+    images = draw(toy, toy.latents_from_seeds(range(400)))  # type: ignore
+    pixels = ((images[:, 0] + 1) * 127.5).round().to(torch.uint8).numpy()
+    np.savez("data.npz", x_train=pixels, y_train=np.zeros(400, np.uint8))
+    toy.save_pretrained("oracle")  # type: ignore[attr-defined]
+    path = toml.parent / "comparison.toml"
+    path.write_text(COMPARISON)
+    return path
+
+
+def says(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    capsys.readouterr()
+    assert main(["compare", *map(str, arguments), "--quiet"]) == 1
+    text = capsys.readouterr().err.strip()
+    assert text.startswith("error: ")
+    assert len(text.splitlines()) == 1
+    return text
+
+
+def test_a_comparison_and_its_resumption(
+    comparison: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", str(comparison), "-o", "out", "--json", "--quiet"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    rows = {row["name"]: row for row in found["rows"]}
+    assert list(rows) == ["original", "ours", "paper", "redaction", "rejection", "oracle"]
+    target = {name: row["measured"][0]["target"]["value"] for name, row in rows.items()}
+    assert target["original"] > 0.15
+    assert target["ours"] < target["paper"]
+    assert target["oracle"] == target["original"]  # here the original stands in for one
+    assert rows["oracle"]["measured"][0]["l1"] is None
+    assert rows["redaction"]["needs_data"]
+    assert not rows["ours"]["needs_data"]
+    assert not rows["rejection"]["weights"]
+    assert rows["ours"]["costs"][0]["megabytes"] > 50
+    assert rows["paper"]["duels"][0]["target"]["value"] == pytest.approx(
+        target["ours"] - target["paper"]
+    )
+    page = Path("out/comparison.html").read_text()
+    assert "needs data" in page
+    assert "filter, can be left out" in page
+    assert page.count("<svg") >= 1
+    assert "| ours |" in Path("out/comparison.md").read_text()
+    made = Path("out/redaction/seed-0/generator/model.safetensors")
+    before = made.stat().st_mtime
+    again = ["compare", str(comparison), "-o", "out", "--quiet", "--resume"]
+    assert main([*again, "--set", "seeds=[0, 1]", "--only", "ours", "paper"]) == 0
+    table = capsys.readouterr().out
+    assert "±" in table
+    assert "redaction" not in table
+    assert made.stat().st_mtime == before
+    assert "already holds a comparison" in says(capsys, comparison, "-o", "out")
+    changed = says(capsys, comparison, "-o", "out", "--resume", "--set", "n=300")
+    assert "other settings (n)" in changed
+
+
+def test_mistakes_get_one_clear_line(comparison: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "no settings file 'x.toml'" in says(capsys, "x.toml")
+    assert "unknown key 'method'" in says(capsys, comparison, "--set", "method.x=1")
+    assert "did you mean 'ours'" in says(capsys, comparison, "--set", "ours=our")
+    assert "steps" in says(capsys, comparison, "--set", "methods.redaction.steps=-1")
+    assert "needs training data" in says(capsys, comparison, "--set", "data=")
+    assert "did you mean 'paper'" in says(capsys, comparison, "--only", "ours", "papr")
+    assert "name it, too" in says(capsys, comparison, "--only", "paper")
+    gone = says(capsys, comparison, "--set", "methods.oracle.path=nowhere")
+    assert "no generator in 'nowhere'" in gone
+    wrong = says(capsys, comparison, "--set", "methods.ours.set=['erase.gte=image']")
+    assert "did you mean 'gate'" in wrong
+    save_file({"x": torch.zeros(1)}, "x.safetensors")
+    bad = comparison.parent / "bad.toml"
+    bad.write_text("a = [")
+    assert "not readable TOML" in says(capsys, bad)

@@ -1,0 +1,117 @@
+"""Several methods on the same latents: known-bad models are told from good ones."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from unfeature.evaluate import Extractor
+from unfeature.evaluate.contest import Jury, Sight, beyond, held_against, measure
+from unfeature.generator import Generator, draw
+from unfeature.labelers import FunctionLabeler
+from unfeature.labelers.classifier import AttributeJudge
+from unfeature.methods import METHODS, Problem, Rejection
+
+
+class Halves(nn.Module):
+    """Attributes: a bright left half, a bright right half."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        half = images.shape[3] // 2
+        return torch.stack(
+            [images[..., :half].mean(dim=(1, 2, 3)), images[..., half:].mean(dim=(1, 2, 3))], 1
+        )
+
+
+@pytest.fixture
+def jury(toy: Generator, corner: FunctionLabeler) -> Jury:
+    pixels = Extractor("pixels", nn.Flatten())
+    images = draw(toy, toy.latents_from_seeds(range(20_000, 21_000)))
+    wanted, _ = pixels(images[corner.score(images) <= 0])
+    judge = AttributeJudge(Halves(), "halves", ("left", "right"))
+    return Jury(corner, judge, ("left",), pixels, wanted)
+
+
+@pytest.fixture
+def before(toy: Generator, jury: Jury) -> Sight:
+    return jury.look(draw(toy, toy.latents_from_seeds(range(800))))
+
+
+def test_good_untrained_original_and_collapsed_are_told_apart(
+    toy: Generator, corner: FunctionLabeler, labels: object, jury: Jury, before: Sight
+) -> None:
+    good = METHODS["rejection"].run(Problem(toy, labels, corner), Rejection())  # type: ignore[arg-type]
+    untrained = toy.copy()
+    for parameter in untrained.module.parameters():
+        parameter.data = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(9))
+    collapsed = toy.copy()
+    collapsed.module[0].weight.data.zero_()  # type: ignore[index, union-attr]
+    latents = toy.latents_from_seeds(range(800))
+    found = {
+        name: measure(jury, before, jury.look(draw(generator, latents)), paired=True)
+        for name, generator in (
+            ("original", toy),
+            ("good", good),
+            ("untrained", untrained),
+            ("collapsed", collapsed),
+        )
+    }
+    quality = {name: row.quality for name, row in found.items()}
+    assert found["original"].target.value > 0.15
+    assert found["good"].target.value == 0
+    for name in ("untrained", "collapsed"):
+        bad, good_ = quality[name], quality["good"]
+        assert bad is not None
+        assert good_ is not None
+        assert bad.fid > 3 * good_.fid
+        assert bad.kid > good_.kid + 0.01
+        assert bad.coverage < good_.coverage / 2
+        l1, other = found[name].l1, found["good"].l1
+        assert l1 is not None
+        assert other is not None
+        assert l1.low > other.high + 0.1
+        lacking = found[name].lacking
+        assert lacking is not None
+        assert lacking.changed.low > 0.05
+        assert list(lacking.changes) == ["right"]  # "left" is left out
+    assert quality["collapsed"] is not None
+    assert quality["collapsed"].diversity == pytest.approx(0, abs=1e-3)
+    original = found["original"]
+    assert original.lacking is not None
+    assert original.lacking.changed.value == 0
+
+
+def test_a_better_method_is_found_better_and_an_equal_one_equal(
+    toy: Generator, jury: Jury, before: Sight
+) -> None:
+    images = before.images.clone()
+    images[before.shows, :, :8, :8] = -1.0
+    ours = jury.look(images)
+    duel = held_against(before, ours, before, paired=True)
+    assert duel.target.high < 0
+    assert duel.p_target < 1e-6
+    assert duel.l1 is not None
+    assert duel.l1.value == 0  # both leave the others as they were
+    assert duel.p_l1 == 1
+    same = held_against(before, before, before, paired=True)
+    assert (same.p_target, same.p_changed, same.target.value) == (1, 1, 0)
+    moved = jury.look((before.images * 0.5).clamp(-1, 1))
+    worse = held_against(before, moved, before, paired=True)
+    assert worse.l1 is not None
+    assert worse.l1.low > 0
+    assert worse.p_l1 is not None
+    assert worse.p_l1 < 1e-6
+
+
+def test_other_latents_are_not_paired(jury: Jury, before: Sight) -> None:
+    found = measure(jury, before, before, paired=False)
+    assert (found.l1, found.msssim, found.having, found.lacking) == (None, None, None, None)
+    assert found.quality is not None
+    assert held_against(before, before, before, paired=False).l1 is None
+
+
+def test_the_front() -> None:
+    assert beyond((0.01, 0.02), (0.05, 0.03))
+    assert beyond((0.01, 0.05), (0.05, 0.03))
+    assert beyond((0.05, 0.03), (0.05, 0.03))
+    assert not beyond((0.06, 0.03), (0.05, 0.03))
+    assert not beyond((0.05, 0.04), (0.05, 0.03))
