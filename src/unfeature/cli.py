@@ -99,7 +99,12 @@ def build_parser() -> Parser:
     _stage(commands, "target", "find the direction, and say what it is worth")
     unlearn = _stage(commands, "unlearn", "fine-tune a copy without the feature")
     unlearn.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
-    _stage(commands, "evaluate", "judge the result on fresh latents")
+    evaluate = _stage(commands, "evaluate", "judge the result on fresh latents")
+    evaluate.add_argument(
+        "--human", action="store_true", help="write sheets of pairs for a person, or read them back"
+    )
+    evaluate.add_argument("--pairs", type=int, default=48, help="with --human: how many pairs")
+    evaluate.add_argument("--answers", type=Path, help="with --human: the filled-in text file")
     _stage(commands, "report", "write report.html")
     comparison = _command(commands, "compare", "several methods on one experiment", _compare)
     comparison.add_argument("comparison", type=Path, help="a comparison's TOML file")
@@ -282,9 +287,13 @@ def _one_stage(arguments: Any) -> int:
     from unfeature.settings import read_experiment
 
     run = RunFolder.open(arguments.run)
+    if getattr(arguments, "human", False):
+        return _human(arguments, run)
+    if arguments.stage == "evaluate" and arguments.answers:
+        raise UserError("--answers goes with --human")
     changes = list(arguments.set)
     for option in ("by", "answers"):
-        if getattr(arguments, option, None):
+        if arguments.stage == "label" and getattr(arguments, option):
             changes.append(f"label.{option}={json.dumps(getattr(arguments, option))}")
     if changes:
         run.write_settings(read_experiment(run.settings, changes))
@@ -298,6 +307,33 @@ def _one_stage(arguments: Any) -> int:
         getattr(stages, f"{arguments.stage}_stage")(run, progress)
     _print(arguments, *texts.after(run, arguments.stage))
     return _status(run) if arguments.stage == "evaluate" else 0
+
+
+def _human(arguments: Any, run: Any) -> int:
+    """Read the answers where a person gave some; else write the sheets."""
+    from dataclasses import asdict
+
+    from unfeature.human import read_human, write_human
+    from unfeature.report.words import human_text
+
+    if arguments.pairs < 2:
+        raise UserError(f"--pairs is {arguments.pairs}; give 2 or more")
+    if arguments.answers or answered(run.path / "human" / "answers.txt"):
+        found = asdict(read_human(run, arguments.answers))
+        _print(arguments, found, "\n".join(human_text(found)))
+    else:
+        path = write_human(run, arguments.pairs)
+        text = f"pairs are in '{path.parent}': fill in '{path}', then the same command again"
+        _print(arguments, {"answers": str(path)}, text)
+    return 0
+
+
+def answered(path: Path) -> bool:
+    """Whether somebody wrote an answer into a sheet of pairs."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    return any(
+        line.partition(":")[0].isdigit() and line.partition(":")[2].strip() for line in lines
+    )
 
 
 def _compare(arguments: Any) -> None:

@@ -71,6 +71,10 @@ class RunFolder:
         return self.path / "criteria.json"
 
     @property
+    def human(self) -> Path:
+        return self.path / "human" / "found.json"
+
+    @property
     def report(self) -> Path:
         return self.path / "report.html"
 

@@ -15,7 +15,7 @@ from unfeature.evaluate.verdict import Pairs, Verdict
 from unfeature.labels import LatentSet
 from unfeature.pictures import grid, png
 from unfeature.report import plots
-from unfeature.report.words import examination_text
+from unfeature.report.words import examination_text, human_text
 from unfeature.target import TargetVector
 
 MEASURES = (
@@ -51,6 +51,7 @@ class ReportData:
         labeling: notes on the labeller, e.g. a distilled classifier's accuracy.
         pairs: at least those that `shown` names.
         examination: what `unfeature.examination` found.
+        human: what a person found, if one was asked (`unfeature.evaluate.human.Human`).
         criteria: what was decided against limits.
         history: one dictionary a step.
         threshold: of a linear gate, else None.
@@ -66,6 +67,7 @@ class ReportData:
     labeling: tuple[str, ...]
     pairs: Pairs
     examination: dict[str, Any]
+    human: dict[str, Any] | None
     criteria: tuple[Criterion, ...]
     history: list[dict[str, Any]]
     facts: dict[str, str]
@@ -104,7 +106,8 @@ def render(data: ReportData) -> str:
             Gallery(title, note, _strip(data.pairs, rows))
             for title, note, rows in picks(data.pairs, data.columns)
         ],
-        examined=examination_text(data.examination),
+        examined=examination_text(data.examination)
+        + (human_text(data.human) if data.human else []),
         outcome=overall(data.criteria),
         changes=[
             (name, plots.change_bars(row["changes"]))

@@ -1,0 +1,92 @@
+"""Pairs of pictures for a person, and the answers read back."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from unfeature.cli import main
+from unfeature.errors import UserError
+from unfeature.evaluate.human import Answer, Plan, read_pairs, shuffled, tally
+
+
+def test_sides_and_order_are_random_and_follow_from_the_seed() -> None:
+    plan = shuffled(400, 0)
+    assert sorted(plan.rows.tolist()) == list(range(400))
+    assert plan.rows.tolist() != list(range(400))
+    assert 0.4 < plan.swapped.double().mean() < 0.6
+    assert torch.equal(plan.swapped, shuffled(400, 0).swapped)
+    assert not torch.equal(plan.swapped, shuffled(400, 1).swapped)
+
+
+def test_answers_are_told_which_side_was_which() -> None:
+    plan = Plan(torch.tensor([2, 0, 1, 3]), torch.tensor([False, True, False, True]))
+    answers = {
+        0: Answer(True, False, ("smile",)),  # before has it, after not
+        1: Answer(True, True, ("smile", "hat")),  # both
+        2: Answer(False, False, ()),
+        3: Answer(True, False, ()),  # swapped: after has it, before not
+    }
+    found = tally(answers, plan, by="A")
+    assert found.original.value == 0.5
+    assert found.unlearned.value == 0.5
+    assert found.having is not None
+    assert found.having.value == 1.5
+    assert found.lacking is not None
+    assert found.lacking.value == 0
+    assert found.changes == {"smile": 2, "hat": 1}
+
+
+def test_lines_that_cannot_be_read_are_named() -> None:
+    text = "by: me\n0: left; Smile, hat\n1:\n2: NONE  # nothing\n"
+    assert read_pairs(text, 3, where="a.txt") == {
+        0: Answer(True, False, ("smile", "hat")),
+        2: Answer(False, False, ()),
+    }
+    for line, said in (
+        ("9: left", "line 1: there is no pair 9; 0 to 2"),
+        ("1: lef", "did you mean 'left'"),
+        ("1: left; smil", "did you mean 'smile'"),
+        ("1:", "answers for no pair"),
+    ):
+        with pytest.raises(UserError, match=said):
+            read_pairs(line, 3, where="a.txt", known=("smile",))
+
+
+def test_a_person_is_asked_and_answers(toml: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    quick = ["--set", "unlearn.steps=0", "--quiet"]
+    assert main(["run", str(toml), "-o", "out", *quick]) == 0
+    assert main(["evaluate", "out", "--human", "--pairs", "30", "--quiet"]) == 0
+    assert "fill in 'out/human/answers.txt'" in capsys.readouterr().out
+    pages = sorted(Path("out/human").glob("page-*.png"))
+    assert len(pages) == 2
+    page = np.asarray(Image.open(pages[0]))
+    # nothing was unlearned, so left and right are equal: 128 pixels each, 4 apart, under a caption
+    assert np.array_equal(page[16:144, 0:128], page[16:144, 132:260])
+    assert page[16:144, 0:128].std() > 0
+    sheet = Path("out/human/answers.txt")
+    text = sheet.read_text()
+    assert "bright corner" in text
+    for i in range(30):
+        text = text.replace(f"\n{i}:\n", f"\n{i}: {'both' if i % 2 else 'none'}; edge\n")
+    sheet.write_text(text.replace("by:", "by: Ada"))
+    capsys.readouterr()
+    assert main(["evaluate", "out", "--human", "--json", "--quiet"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["original"]["value"] == found["unlearned"]["value"] == 0.5
+    assert found["having"]["value"] == 1
+    assert found["changes"] == {"edge": 30}
+    assert main(["report", "out", "--quiet"]) == 0
+    assert "Ada, 30 pairs, blind" in Path("out/report.html").read_text()
+    other = Path("other.txt")
+    other.write_text("sheets: abc\n0: left\n")
+    arguments = ["evaluate", "out", "--human", "--quiet", "--answers"]
+    assert main([*arguments, str(other)]) == 1
+    assert "answers for other sheets (abc" in capsys.readouterr().err
+    assert main([*arguments, "no.txt"]) == 1
+    assert "no answers at 'no.txt'" in capsys.readouterr().err
+    assert main(["evaluate", "out", "--answers", "x"]) == 1
+    assert "goes with --human" in capsys.readouterr().err
