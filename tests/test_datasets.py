@@ -9,6 +9,7 @@ from PIL import Image
 
 from unfeature.datasets import load_images, read_idx
 from unfeature.errors import UserError
+from unfeature.train import load_pictures
 
 
 def idx(array: np.ndarray) -> bytes:
@@ -60,6 +61,41 @@ def test_a_folder_a_class(tmp_path: Path) -> None:
     assert data.labels.tolist() == [0, 0, 0, 1, 1, 1]
     torch.testing.assert_close(data.images[0, :, 0, 0], torch.tensor([1.0, -1.0, -1.0]))
     assert load_images(tmp_path, split="test").images[0, 0, 0, 0] == -1
+
+
+@pytest.mark.parametrize("layout", ["celeba", "ffhq", "flat"])
+def test_standard_layouts_of_faces(layout: str, tmp_path: Path) -> None:
+    folders = {
+        "celeba": ["img_align_celeba"],
+        "ffhq": ["images1024x1024/00000", "images1024x1024/01000"],
+        "flat": ["."],
+    }[layout]
+    for folder in folders:
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        for i in range(6):  # 178×218, as CelebA's: black bars above and below a square
+            face = Image.new("RGB", (178, 218), (0, 0, 0))
+            face.paste((40 * i, 255, 255), (0, 20, 178, 198))
+            face.save(tmp_path / folder / f"{i:06d}.png")
+    (tmp_path / "list_attr_celeba.txt").write_text("6\nSmiling\n")
+    root = tmp_path / "images1024x1024" if layout == "ffhq" else tmp_path
+    images = load_pictures(str(root), 6, size=16)
+    assert images.shape == (6, 3, 16, 16)
+    assert (images[:, 1:] == 1).all()  # the bars are cropped
+    reds = ((images[:, 0].mean(dim=(1, 2)) + 1) * 127.5).round() / 40
+    if layout == "ffhq":  # twelve pictures, of which six from both folders
+        assert reds.tolist() == [0, 2, 4, 0, 2, 5]
+    else:
+        assert reds.tolist() == [0, 1, 2, 3, 4, 5]
+    assert load_pictures(str(root), 3, size=8).shape == (3, 3, 8, 8)
+
+
+def test_pictures_are_taken_evenly(tmp_path: Path, digits: tuple[np.ndarray, np.ndarray]) -> None:
+    x, _ = digits
+    y = np.arange(20, dtype=np.uint8) // 2
+    np.savez(tmp_path / "d.npz", x_train=x, y_train=y)
+    data = load_images(tmp_path / "d.npz", n=10)
+    assert data.labels.tolist() == list(range(10))
+    assert len(load_images(tmp_path / "d.npz", n=100)) == 20
 
 
 def test_what_cannot_be_read(tmp_path: Path, digits: tuple[np.ndarray, np.ndarray]) -> None:

@@ -159,14 +159,20 @@ def train(comparison: Comparison, path: Path, name: str, seed: int, quiet: bool)
 def load_problem(comparison: Comparison, place: Place, seed: int) -> Problem:
     """What a method is given: the labels of the run that was labelled for this seed."""
     run = RunFolder.open(place.labels(seed))
-    experiment = run.experiment()
+    original = load_source(run.experiment().generator)
     return Problem(
-        load_source(experiment.generator),
+        original,
         LatentSet.load(run.labels).sure(),
         load_panel(run.path / "panel").gate,
         seed,
-        load_pictures(comparison.data, comparison.data_n) if comparison.data else None,
+        _data(comparison, original),
     )
+
+
+def _data(comparison: Comparison, original: Generator) -> torch.Tensor | None:
+    if not comparison.data:
+        return None
+    return load_pictures(comparison.data, comparison.data_n, size=original.image_shape[1])
 
 
 def _load_made(comparison: Comparison, place: Place, name: str, seed: int) -> Generator:
@@ -243,8 +249,8 @@ def make_jury(
     extractor = choose_extractor(experiment, original)
     wanted = None
     if extractor is not None:
-        if comparison.data:
-            pictures = load_pictures(comparison.data, comparison.data_n)
+        pictures = _data(comparison, original)
+        if pictures is not None:
             pictures = pictures[judged(panel.judge, pictures) <= 0][: comparison.n]
         else:
             pictures = clean_pictures(original, panel.judge, comparison.n, seed=0)

@@ -34,7 +34,7 @@ class ImageSet:
         return len(self.images)
 
     def where(self, keep: Tensor) -> "ImageSet":
-        """The images for which the boolean `keep` holds."""
+        """The images that a boolean mask or an index tensor picks."""
         return type(self)(self.images[keep], self.labels[keep], self.classes)
 
 
@@ -54,33 +54,52 @@ class AttributeSet:
         return type(self)(self.images[keep], self.labels[keep], self.names)
 
 
-def load_images(path: str | Path, *, split: str = "train", size: int | None = None) -> ImageSet:
+def load_images(
+    path: str | Path,
+    *,
+    split: str = "train",
+    size: int | None = None,
+    n: int | None = None,
+    crop: bool = False,
+) -> ImageSet:
     """Read an image set.
 
     Args:
         path: a folder with `train-images-idx3-ubyte[.gz]` and its like; an `.npz` with `x_train`,
             `y_train`, `x_test`, `y_test` (or a folder that holds one); or a folder with one folder
-            of pictures for each class (a `train` and a `test` folder above them, if there are).
+            of pictures for each class (a `train` and a `test` folder above them, if there are), or
+            a folder of pictures alone: FFHQ's and CelebA's layouts are of this kind.
         split: "train" or "test".
         size: height and width to resize pictures to; only for folders of pictures.
+        n: at most so many, at even distances, so that no class is left out where they are in order.
+        crop: take the largest square in the middle first; only for folders of pictures.
 
     Raises:
         UserError: nothing readable there, or what is there is malformed.
     """
     path = Path(path)
     if path.is_file() and path.suffix == ".npz":
-        return _npz(path, split)
+        return _thinned(_npz(path, split), n)
     if not path.is_dir():
         raise UserError(f"there is no data at '{path}'; give a folder or an .npz file")
     stem = {"train": "train", "test": "t10k"}[split]
     found = [p for p in sorted(path.rglob(f"{stem}-images*idx3-ubyte*")) if p.is_file()]
     if found:
         labels = Path(str(found[0]).replace("images", "labels").replace("idx3", "idx1"))
-        return _grey(read_idx(found[0]), read_idx(labels), str(path))
+        return _thinned(_grey(read_idx(found[0]), read_idx(labels), str(path)), n)
     archives = sorted(path.glob("*.npz"))
     if archives:
-        return _npz(archives[0], split)
-    return _folder(path / split if (path / split).is_dir() else path, size)
+        return _thinned(_npz(archives[0], split), n)
+    return _folder(path / split if (path / split).is_dir() else path, size, n, crop)
+
+
+def _thinned(data: ImageSet, n: int | None) -> ImageSet:
+    return data if n is None else data.where(evenly(len(data), n))
+
+
+def evenly(count: int, n: int) -> Int[Tensor, " m"]:
+    """At most `n` of so many rows, at even distances."""
+    return torch.linspace(0, count - 1, min(n, count)).long()
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
@@ -117,8 +136,8 @@ def _grey(pixels: NDArray[Any], labels: NDArray[Any], where: str) -> ImageSet:
     return ImageSet(images, classes, tuple(str(i) for i in range(int(classes.max()) + 1)))
 
 
-def _folder(path: Path, size: int | None) -> ImageSet:
-    classes = tuple(sorted(p.name for p in path.iterdir() if p.is_dir()))
+def _folder(path: Path, size: int | None, n: int | None, crop: bool) -> ImageSet:
+    classes = tuple(sorted(p.name for p in path.iterdir() if p.is_dir())) or (".",)
     files = [
         (picture, label)
         for label, name in enumerate(classes)
@@ -127,9 +146,12 @@ def _folder(path: Path, size: int | None) -> ImageSet:
     ]
     if not files:
         raise UserError(
-            f"no data in '{path}': expected IDX files, an .npz, or one folder of pictures a class"
+            f"no data in '{path}': expected IDX files, an .npz, pictures, or one folder of "
+            "pictures a class"
         )
-    images = read_pictures([file for file, _ in files], size=size)
+    if n is not None:
+        files = [files[i] for i in evenly(len(files), n).tolist()]
+    images = read_pictures([file for file, _ in files], size=size, crop=crop)
     return ImageSet(images, torch.tensor([label for _, label in files]), classes)
 
 

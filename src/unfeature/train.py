@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
@@ -62,13 +61,12 @@ def load_data(arguments: Any) -> ImageSet | AttributeSet:
     return load_images(arguments.data, size=arguments.size)
 
 
-def load_pictures(name: str, n: int, *, size: int | None = None) -> Tensor:
-    """At most `n` pictures in [−1, 1] of what is named as `--data` is; of files, taken at even
-    distances, so that no class is left out where they are in order."""
+def load_pictures(name: str, n: int, *, size: int) -> Tensor:
+    """At most `n` pictures in [−1, 1] of what is named as `--data` is; those of a folder are
+    cropped to their middle square and resized."""
     if name == AVATARS:
-        return avatars.dataset(n, size=size or 64).images
-    images = load_images(Path(name), size=size).images
-    return images[torch.linspace(0, len(images) - 1, min(n, len(images))).long()]
+        return avatars.dataset(n, size=size).images
+    return load_images(Path(name), size=size, n=n, crop=True).images
 
 
 def _options(settings: list[str]) -> dict[str, int | float]:
