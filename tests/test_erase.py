@@ -65,9 +65,8 @@ def test_image_eraser(
     corner: FunctionLabeler,
     target: TargetVector,
     latents: torch.Tensor,
-    donors: Donors,
 ) -> None:
-    eraser = ImageEraser(toy, corner, target, path=path, margin=0.3, donors=donors)  # type: ignore[arg-type]
+    eraser = ImageEraser(toy, corner, target, path=path, margin=0.3, pictures=500)  # type: ignore[arg-type]
     erasure = eraser.erase(latents)
     shown = corner.score(draw(toy, latents)) > 0
     assert torch.equal(erasure.edited, shown)
@@ -89,9 +88,8 @@ def test_image_eraser_does_not_depend_on_batch_size(
     corner: FunctionLabeler,
     target: TargetVector,
     latents: torch.Tensor,
-    donors: Donors,
 ) -> None:
-    eraser = ImageEraser(toy, corner, target, path=path, donors=donors)  # type: ignore[arg-type]
+    eraser = ImageEraser(toy, corner, target, path=path, pictures=500)  # type: ignore[arg-type]
     whole = eraser(latents[:60])
     parts = torch.cat([eraser(part) for part in latents[:60].split(7)])
     torch.testing.assert_close(whole, parts, atol=1e-3, rtol=1e-3)
@@ -175,8 +173,9 @@ def test_without_donors(toy: Generator, corner: FunctionLabeler, target: TargetV
     latents = toy.sample_latents(20, torch.Generator().manual_seed(3))
     with pytest.raises(UserError, match=r"of 20 pictures none lacks .*lower erase\.margin"):
         Donors.among(latents, toy, partial(look, corner), margin=100.0)
-    with pytest.raises(UserError, match="needs donors"):
-        ImageEraser(toy, corner, target, path="donors")
+    eraser = ImageEraser(toy, corner, target, path="donors", pictures=20, margin=100.0)
+    with pytest.raises(UserError, match=r"of 20 pictures none lacks"):
+        eraser.erase(latents)
 
 
 def test_aiming_at_what_is_drawn_brings_the_lesson_nearer(

@@ -7,6 +7,7 @@ Moon, Cho, Kim (AAAI 2024), section 3.3, with z_e a unit vector that points towa
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import Literal
 
 import torch
@@ -17,7 +18,7 @@ from unfeature.donors import Donors, towards_donors
 from unfeature.errors import UserError
 from unfeature.generator import Generator
 from unfeature.labelers.base import Labeler, look
-from unfeature.labels import LatentSet
+from unfeature.labels import LatentSet, sample_seeds
 from unfeature.search import Found, approach, descent, line, moved
 from unfeature.target import TargetVector
 
@@ -101,7 +102,8 @@ class ImageEraser(Eraser):
         coarse: steps of the search along the line; one step is reach / coarse long.
         fine: bisections inside the step that was found.
         descents: steps of the way down at most.
-        donors: for "donors", the pictures without the feature.
+        pictures: for "donors", how many are drawn, among which those without the feature are
+            looked up; they are drawn when they are first needed.
         towards: for "descent" and "donors", when the labeller can be differentiated: whose picture
             ẑ's should be near to, as far as it lacks the feature (`unfeature.search.approach`):
             the original's, so that as little as possible changes, or in later rounds g's, which is
@@ -118,14 +120,17 @@ class ImageEraser(Eraser):
     coarse: int = 8
     fine: int = 2
     descents: int = 12
-    donors: Donors | None = None
+    pictures: int = 3000
     towards: Generator | None = None
     approaches: int = 12
     gate: str = field(default="image", init=False)
 
-    def __post_init__(self) -> None:
-        if self.path == "donors" and self.donors is None:
-            raise UserError("the path 'donors' needs donors; see unfeature.donors.Donors.among")
+    @cached_property
+    def donors(self) -> Donors:
+        """For "donors", the pictures without the feature."""
+        seeds = sample_seeds(self.pictures, 0, "donors").tolist()
+        latents = self.original.latents_from_seeds(seeds)
+        return Donors.among(latents, self.original, partial(look, self.labeler), margin=self.margin)
 
     @property
     def name(self) -> str:
@@ -169,7 +174,6 @@ class ImageEraser(Eraser):
             return look(self.labeler, images)
 
         if self.path == "donors":
-            assert self.donors is not None
             found = towards_donors(
                 latents,
                 images,

@@ -6,7 +6,6 @@ teacher stays f throughout, so errors of one round are not learnt by the next.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -14,13 +13,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unfeature.config import EraseConfig, UnlearnConfig
-from unfeature.donors import Donors
 from unfeature.erase import Eraser, Erasure, ImageEraser, LinearEraser, threshold_for
 from unfeature.errors import UserError
 from unfeature.generator import Generator
-from unfeature.labelers.base import Labeler, look
+from unfeature.labelers.base import Labeler
 from unfeature.labelers.classifier import keeping
-from unfeature.labels import LatentSet, sample_seeds
+from unfeature.labels import LatentSet
 from unfeature.seeds import derive
 from unfeature.target import TargetVector
 from unfeature.unlearn import Check, Step, unlearn
@@ -102,14 +100,9 @@ def make_eraser(
         if labeler is None:
             raise UserError("erase.gate = 'image' needs a labeller a program can call")
         approaches = config.refine if first else config.approaches
-        labeler = keeping(labeler, config.keep)
-        donors = None
-        if config.path == "donors":
-            latents = original.latents_from_seeds(sample_seeds(config.donors, 0, "donors").tolist())
-            donors = Donors.among(latents, original, partial(look, labeler), margin=config.margin)
         return ImageEraser(
             original,
-            labeler,
+            keeping(labeler, config.keep),
             fit.targets[-1],
             path=config.path,
             margin=fit.numbers[-1],
@@ -117,7 +110,7 @@ def make_eraser(
             coarse=config.coarse,
             fine=config.fine,
             descents=config.descents,
-            donors=donors,
+            pictures=config.donors,
             towards=student if config.path != "line" and approaches else None,
             approaches=approaches,
         )

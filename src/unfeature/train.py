@@ -95,7 +95,7 @@ def train_oracle(arguments: Any, progress: Progress) -> dict[str, Any]:
     recipe = {key: value for key, value in recipe.items() if key != "start"}  # it knows the feature
     changes = {"epochs": arguments.epochs, "seed": arguments.seed}
     changes = {key: value for key, value in changes.items() if value is not None}
-    recipe["training"] = recipe["training"] | changes
+    recipe["training"] = checked(recipe["training"] | changes).model_dump()
     data = load_data(arguments)
     judge = load_panel(run.path / "panel").judge
     clean = judged(judge, data.images) <= 0
@@ -162,14 +162,26 @@ def config_from(arguments: Any, rate: float, **more: float | None) -> TrainConfi
     Raises:
         UserError: one is out of its range; the option is named.
     """
+    given = {key: value for key, value in more.items() if value is not None}
+    return checked(
+        {
+            "epochs": arguments.epochs,
+            "batch_size": arguments.batch_size,
+            "learning_rate": rate,
+            "seed": arguments.seed,
+            **given,
+        }
+    )
+
+
+def checked(values: dict[str, Any]) -> TrainConfig:
+    """Training settings.
+
+    Raises:
+        UserError: one is out of its range; the option is named.
+    """
     try:
-        return TrainConfig(
-            epochs=arguments.epochs,
-            batch_size=arguments.batch_size,
-            learning_rate=rate,
-            seed=arguments.seed,
-            **{key: value for key, value in more.items() if value is not None},
-        )
+        return TrainConfig(**values)
     except ValidationError as error:
         problem = error.errors()[0]
         option = str(problem["loc"][0]).replace("_", "-")
