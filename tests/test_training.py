@@ -138,16 +138,20 @@ def test_oracle_never_sees_the_feature(
     images[:700, 4:24, 10:18] = 255  # the first 700 are thick
     labels = np.zeros(1600, np.uint8)
     np.savez("d.npz", x_train=images, y_train=labels, x_test=images[:9], y_test=labels[:9])
-    config_of = "unfeature.train.TrainConfig"
-    monkeypatch.setattr(config_of, lambda **k: TrainConfig(**{**k, "epochs": 1}))
+    arguments = ["train", "oracle", "run", "--data", "d.npz", "--quiet", "--json"]
+    assert main([*arguments, "-o", "other", "--epochs", "1", "--seed", "5"]) == 0
     capsys.readouterr()
-    arguments = ["train", "oracle", "run", "--data", "d.npz", "-o", "oracle", "--quiet", "--json"]
-    assert main(arguments) == 0
+    assert main([*arguments, "-o", "oracle", "--epochs", "1"]) == 0
     assert json.loads(capsys.readouterr().out)["images"] == 900
     config = json.loads(Path("oracle/config.json").read_text())
     assert config["architecture"] == "conv-vae"
     assert config["about"]["without"] == "thick"
-    assert load_file("oracle/model.safetensors")
+    training = config["about"]["recipe"]["training"]
+    assert (training["epochs"], training["seed"]) == (1, 0)
+    one, two = (load_file(f"{name}/model.safetensors") for name in ("oracle", "other"))
+    assert not torch.equal(one["project.weight"], two["project.weight"])
+    assert main([*arguments, "-o", "none", "--epochs", "0"]) == 1
+    assert "--epochs is 0" in capsys.readouterr().err
 
 
 def test_bad_training_options(
