@@ -1,0 +1,103 @@
+"""What every search in the latent has in common: who is asked, what counts, what was found."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from pydantic import Field
+from torch import Tensor
+
+from unfeature.attack.region import Norm
+from unfeature.config import Settings
+
+Draw = Callable[[Tensor], Tensor]
+Score = Callable[[Tensor], Tensor]
+LossName = Literal["logit", "margin", "cross-entropy"]
+
+
+class AttackConfig(Settings):
+    """A budget."""
+
+    norm: Norm = "l2"
+    """Of the ball around the latent where a search begins."""
+    epsilon: float = Field(2.0, ge=0)
+    """Its radius, in latent units; inf for all plausible latents."""
+    steps: int = Field(20, ge=1)
+    """Queries of a restart."""
+    restarts: int = Field(10, ge=1)
+    """Searches a latent; the first begins at the latent itself, the others beside it."""
+    loss: LossName = "margin"
+    """What is climbed: the classifier's log-odds; the same up to a margin; or its cross-entropy."""
+    confidence: float = Field(1.0, ge=0)
+    """A search goes on until the classifier's score is above this, in its unit; above 0 it sees the
+    feature, but another judge may not yet."""
+    batch_size: int = Field(256, ge=1)
+    """Latents at a time."""
+
+
+def climbed(name: LossName, scores: Float[Tensor, " n"], confidence: float) -> Tensor:
+    """What an attack maximises: s; min(s, twice the confidence); or log σ(s), with s > 0 where the
+    classifier sees the feature."""
+    if name == "logit":
+        return scores
+    if name == "margin":
+        return scores.clamp(max=2 * confidence + 1e-6)
+    return F.logsigmoid(scores)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search came to, a row a latent.
+
+    Attributes:
+        latents: where the classifier's score was highest.
+        scores: the classifier's there.
+        success: whether it saw the feature.
+        queries: pictures drawn until it first did, or in all.
+        confidence: the score at which a row's search ends.
+    """
+
+    latents: Float[Tensor, "n *latent"]
+    scores: Float[Tensor, " n"]
+    success: Bool[Tensor, " n"]
+    queries: Int[Tensor, " n"]
+    confidence: float
+
+    @classmethod
+    def start(cls, latents: Float[Tensor, "n *latent"], confidence: float) -> "Found":
+        """Nothing tried yet."""
+        n = len(latents)
+        return cls(
+            latents.clone(),
+            torch.full((n,), -torch.inf),
+            torch.zeros(n, dtype=torch.bool),
+            torch.zeros(n, dtype=torch.int64),
+            confidence,
+        )
+
+    def see(self, rows: Int[Tensor, " m"], latents: Tensor, scores: Tensor) -> None:
+        """Take in what one query of some rows gave."""
+        better = scores > self.scores[rows]
+        chosen = rows[better]
+        self.latents[chosen], self.scores[chosen] = latents[better], scores[better]
+        self.queries[rows] += (~self.success[rows]).long()
+        self.success[rows] |= scores > 0
+
+    @property
+    def left(self) -> Int[Tensor, " m"]:
+        """The rows whose search goes on."""
+        return (self.scores <= self.confidence).nonzero().squeeze(1)
+
+
+def joined(parts: list[Found]) -> Found:
+    """Several searches' rows as one."""
+    return Found(
+        torch.cat([part.latents for part in parts]),
+        torch.cat([part.scores for part in parts]),
+        torch.cat([part.success for part in parts]),
+        torch.cat([part.queries for part in parts]),
+        parts[0].confidence,
+    )

@@ -1,0 +1,57 @@
+"""The attacker who knows how it was done: along z_e, and along a direction found anew in g.
+
+Moon et al. remove what lies along z_e. If g only moved the feature elsewhere along a line, walking
+that line finds it.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from unfeature.attack.base import AttackConfig, Draw, Found, Score, joined
+from unfeature.attack.pgd import reach
+from unfeature.attack.region import Ball, Region, into_both
+
+
+@torch.inference_mode()
+def along(
+    draw: Draw,
+    score: Score,
+    latents: Float[Tensor, "n *latent"],
+    region: Region,
+    config: AttackConfig,
+    *,
+    direction: Float[Tensor, "*latent"],
+) -> Found:
+    """Walk from each latent both ways along a direction, to the ball's edge, in `steps` queries."""
+    parts = []
+    unit = direction / direction.norm()
+    for start in range(0, len(latents), config.batch_size):
+        part = latents[start : start + config.batch_size]
+        found = Found.start(part, config.confidence)
+        for query in range(config.steps):
+            rows = found.left
+            if not len(rows):
+                break
+            ball = Ball(part[rows], config.epsilon, config.norm)
+            sign = 1 if query % 2 else -1  # 0, +, −, +, − …, ever farther
+            share = ((query + 1) // 2) / max(1, config.steps // 2)
+            tried = into_both(ball.centers + sign * share * reach(ball) * unit, ball, region)
+            found.see(rows, tried, score(draw(tried)))
+        parts.append(found)
+    return joined(parts)
+
+
+def refitted(
+    latents: Float[Tensor, "n *latent"], scores: Float[Tensor, " n"], *, share: float = 0.1
+) -> Float[Tensor, "*latent"]:
+    """A unit vector towards the feature in g: mean of the latents whose pictures come nearest to it
+    minus the mean of the others. It exists even where no picture of g shows the feature.
+
+    Args:
+        scores: of g's pictures.
+        share: how many count as near.
+    """
+    top = scores >= scores.quantile(1 - share)
+    apart = latents[top].mean(0) - latents[~top].mean(0)
+    return apart / apart.norm().clamp(min=1e-12)

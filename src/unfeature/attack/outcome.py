@@ -1,0 +1,88 @@
+"""What an attack is worth: how often the attacked classifier sees the feature, how often somebody
+else does, and whether the pictures are still pictures.
+
+A gradient that climbs a classifier also finds what only fools it. So another judge, that the attack
+never asked, decides; and a picture counts only if it looks like the original's: its distance, in a
+judge's features, to the nearest of many of these is at most what is usual among them.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from unfeature.attack.base import Found
+from unfeature.evaluate.features import Extractor
+from unfeature.evaluate.statistics import Ratio, wilson
+from unfeature.evaluate.verdict import judged
+from unfeature.labelers.base import Labeler
+
+
+@dataclass(frozen=True)
+class PictureGate:
+    """Tells pictures from nonsense.
+
+    Attributes:
+        extractor: of the features.
+        known: of the pictures it knows.
+        limit: the largest distance to the nearest known picture.
+    """
+
+    extractor: Extractor
+    known: Float[Tensor, "m d"]
+    limit: float
+
+    @classmethod
+    def of(
+        cls, extractor: Extractor, images: Float[Tensor, "n c h w"], *, outside: float = 0.01
+    ) -> "PictureGate":
+        """From pictures of the right kind: half are known, and all but a share of the others
+        pass."""
+        features, _ = extractor(images)
+        known, others = features[::2], features[1::2]
+        limit = torch.cdist(others, known).amin(1).quantile(1 - outside).item()
+        return cls(extractor, known, limit)
+
+    def passes(self, images: Float[Tensor, "n c h w"]) -> Bool[Tensor, " n"]:
+        """Which of them are pictures."""
+        features, _ = self.extractor(images)
+        near = [torch.cdist(part, self.known).amin(1) for part in features.split(1024)]
+        return torch.cat(near) <= self.limit
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One attack on one generator.
+
+    Attributes:
+        naive: share of latents from which the attacked classifier came to see the feature.
+        judged: share from which the judge sees it, in a picture that passes.
+        passed: share of all attacked pictures that pass.
+        queries: mean number of pictures drawn a latent.
+    """
+
+    naive: Ratio
+    judged: Ratio
+    passed: Ratio
+    queries: float
+
+
+def outcome(
+    found: Found, images: Float[Tensor, "n c h w"], judge: Labeler, gate: PictureGate | None
+) -> Outcome:
+    """The figures of an attack.
+
+    Args:
+        images: of the latents found.
+        judge: not the classifier that was attacked.
+        gate: none lets every picture pass.
+    """
+    passed = gate.passes(images) if gate else torch.ones(len(images), dtype=torch.bool)
+    seen = judged(judge, images) > 0
+    return Outcome(
+        naive=wilson(found.success),
+        judged=wilson(seen & passed),
+        passed=wilson(passed),
+        queries=found.queries.double().mean().item(),
+    )

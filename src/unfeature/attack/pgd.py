@@ -1,0 +1,134 @@
+"""Projected gradient ascent in the latent, with momentum and step sizes that halve.
+
+Madry et al. (ICLR 2018, arXiv 1706.06083), with the momentum of Auto-PGD: Croce and Hein, "Reliable
+evaluation of adversarial robustness with an ensemble of diverse parameter-free attacks" (ICML 2020,
+arXiv 2003.01690), section 3:
+
+    u     = P(z_k + η·∇̂s(g(z_k)))
+    z_k+1 = P(z_k + a·(u − z_k) + (1 − a)·(z_k − z_k−1)),      a = 3/4
+
+∇̂ is the gradient of unit length (L2) or its sign (L∞), P the projection into the ball and among
+plausible latents. η begins at ε and halves, row by row, where `PATIENCE` steps brought nothing
+(theirs halves at points that depend on the number of steps; here a longer attack begins as a
+shorter one does, so more steps never find less).
+
+Libraries of attacks on images clamp to [0, 1], which is wrong for latents.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from unfeature.attack.base import AttackConfig, Draw, Found, Score, climbed, joined
+from unfeature.attack.region import Ball, Region, into_both
+from unfeature.seeds import rng
+
+MOMENTUM = 0.75
+PATIENCE = 3
+
+
+def pgd(
+    draw: Draw,
+    score: Score,
+    latents: Float[Tensor, "n *latent"],
+    region: Region,
+    config: AttackConfig,
+    *,
+    seed: int = 0,
+    first: int = 0,
+) -> Found:
+    """Attack each latent until the classifier sees the feature; rows that succeed are left.
+
+    Args:
+        draw: latents → images, differentiable.
+        score: images → > 0 where the attacker's classifier sees the feature, differentiable.
+        latents: where the searches begin; in the region.
+        first: the number of the first row, from which, with `seed`, its noise follows.
+    """
+    parts = []
+    for start in range(0, len(latents), config.batch_size):
+        part = latents[start : start + config.batch_size]
+        found = Found.start(part, config.confidence)
+        for restart in range(config.restarts):
+            rows = found.left
+            if len(rows):
+                ball = Ball(part[rows], config.epsilon, config.norm)
+                noise = noises(part.shape[1:], rows + first + start, restart, seed)
+                _climb(draw, score, found, rows, ball, region, config, noise)
+        parts.append(found)
+    return joined(parts)
+
+
+def noises(
+    shape: tuple[int, ...], numbers: Tensor, restart: int, seed: int
+) -> Float[Tensor, "n *latent"]:
+    """Normals for each row: a function of its number alone. None in the first search."""
+    if restart == 0:
+        return torch.zeros(len(numbers), *shape)
+    drawn = [
+        torch.randn(1, *shape, generator=rng(seed, "attack", int(i), restart)) for i in numbers
+    ]
+    return torch.cat(drawn)
+
+
+def begin(ball: Ball, region: Region, noise: Tensor) -> Float[Tensor, "n *latent"]:
+    """Where searches begin: at the centre, or, where there is noise, somewhere in the ball."""
+    flat = noise.flatten(1)
+    size = flat.norm(dim=1, keepdim=True) if ball.norm == "l2" else flat.abs().amax(1, keepdim=True)
+    radius = reach(ball)
+    moved = ball.centers + (radius * flat / size.clamp(min=1e-12)).view_as(noise)
+    return into_both(moved, ball, region)
+
+
+def reach(ball: Ball) -> float:
+    """ε, or for an infinite one the typical length of a latent (L2), of an entry (L∞)."""
+    if ball.epsilon < float("inf"):
+        return ball.epsilon
+    flat = ball.centers.flatten(1)
+    return float(flat.norm(dim=1).mean() if ball.norm == "l2" else flat.abs().mean())
+
+
+def _climb(
+    draw: Draw,
+    score: Score,
+    found: Found,
+    rows: Tensor,
+    ball: Ball,
+    region: Region,
+    config: AttackConfig,
+    noise: Tensor,
+) -> None:
+    """One search of some rows; `found` is filled in."""
+    now = begin(ball, region, noise)
+    before = now
+    size = torch.full((len(rows),), reach(ball))
+    best = torch.full((len(rows),), -torch.inf)
+    waited = torch.zeros(len(rows), dtype=torch.int64)
+    for step in range(config.steps):
+        here = now.detach().requires_grad_(True)
+        scores = score(draw(here))
+        (slope,) = torch.autograd.grad(climbed(config.loss, scores, config.confidence).sum(), here)
+        scores = scores.detach()
+        found.see(rows, now, scores)
+        better = scores > best
+        best = torch.where(better, scores, best)
+        waited = torch.where(better, 0, waited + 1)
+        halve = waited >= PATIENCE
+        size, waited = torch.where(halve, size / 2, size), torch.where(halve, 0, waited)
+        keep = scores <= config.confidence
+        if step + 1 == config.steps or not keep.any():
+            return
+        if not keep.all():
+            rows, ball, now, before = rows[keep], ball.rows(keep), now[keep], before[keep]
+            slope, size, best, waited = slope[keep], size[keep], best[keep], waited[keep]
+        moved = into_both(now + _uphill(slope, config.norm, size), ball, region)
+        ahead = now + MOMENTUM * (moved - now) + (1 - MOMENTUM) * (now - before)
+        now, before = into_both(ahead if step else moved, ball, region), now
+
+
+def _uphill(slope: Tensor, norm: str, size: Tensor) -> Tensor:
+    """A step of each row's size."""
+    flat = slope.flatten(1)
+    length = flat.norm(dim=1, keepdim=True).clamp(min=1e-12)
+    steepest = flat.sign() if norm == "linf" else flat / length
+    return (steepest * size[:, None]).view_as(slope)
