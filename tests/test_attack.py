@@ -6,12 +6,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from unfeature.attack.base import AttackConfig, climbed
+from unfeature.attack.base import climbed
 from unfeature.attack.direction import along, refitted
 from unfeature.attack.outcome import PictureGate, outcome
 from unfeature.attack.pgd import pgd
 from unfeature.attack.random_search import random_search
 from unfeature.attack.region import Ball, Ellipsoid, Shell, into_both, plausible
+from unfeature.config import AttackConfig
 from unfeature.errors import UserError
 from unfeature.evaluate import Extractor
 from unfeature.generator import Generator, draw

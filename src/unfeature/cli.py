@@ -21,6 +21,7 @@ EXAMPLES = {
     "target": "unfeature target runs/vae --set target.method=logistic",
     "unlearn": "unfeature unlearn runs/vae --resume",
     "evaluate": "unfeature evaluate runs/vae --json",
+    "attack": "unfeature attack runs/vae --set attack.relearn='[0, 10, 100]'",
     "report": "unfeature report runs/vae",
     "compare": "unfeature compare experiments/mnist_mlp_gan_thick.toml -o runs/thick",
     "train": "unfeature train original --data mnist/ -o models/digits",
@@ -105,6 +106,15 @@ def build_parser() -> Parser:
     )
     evaluate.add_argument("--pairs", type=int, default=48, help="with --human: how many pairs")
     evaluate.add_argument("--answers", type=Path, help="with --human: the filled-in text file")
+    attack = _command(commands, "attack", "can an attacker bring the feature back?", _attack)
+    attack.add_argument("run", type=Path, help="a run's folder, unlearned")
+    attack.add_argument("--oracle", type=Path, help="a generator that never saw the feature")
+    attack.add_argument(
+        "--allow-same-judge",
+        action="store_true",
+        help="let the attacked classifier judge; the report says so",
+    )
+    _add_set(attack)
     _stage(commands, "report", "write report.html")
     comparison = _command(commands, "compare", "several methods on one experiment", _compare)
     comparison.add_argument("comparison", type=Path, help="a comparison's TOML file")
@@ -307,6 +317,29 @@ def _one_stage(arguments: Any) -> int:
         getattr(stages, f"{arguments.stage}_stage")(run, progress)
     _print(arguments, *texts.after(run, arguments.stage))
     return _status(run) if arguments.stage == "evaluate" else 0
+
+
+def _attack(arguments: Any) -> None:
+    from unfeature.attacking import attack_run
+    from unfeature.folder import RunFolder
+    from unfeature.progress import Progress
+    from unfeature.report.words import attack_table
+    from unfeature.settings import read_experiment
+
+    run = RunFolder.open(arguments.run)
+    if arguments.set:
+        for change in arguments.set:
+            if not change.startswith("attack."):
+                raise UserError(f"--set {change}: an attack changes only attack.key=value")
+        run.write_settings(read_experiment(run.settings, arguments.set))
+    found = attack_run(
+        run,
+        Progress(arguments.quiet),
+        oracle=arguments.oracle,
+        allow_same_judge=arguments.allow_same_judge,
+    )
+    text = f"{attack_table(found)}\nnext: unfeature report {run.path}"
+    _print(arguments, {"run": str(run.path), **found}, text)
 
 
 def _human(arguments: Any, run: Any) -> int:

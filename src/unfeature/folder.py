@@ -71,6 +71,10 @@ class RunFolder:
         return self.path / "criteria.json"
 
     @property
+    def attack(self) -> Path:
+        return self.path / "attack.json"
+
+    @property
     def human(self) -> Path:
         return self.path / "human" / "found.json"
 

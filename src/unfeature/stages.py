@@ -225,7 +225,8 @@ def unlearn_stage(run: RunFolder, progress: Progress, *, resume: bool = False) -
     unlearned = unlearned.copy().requires_grad(False)
     notes = {"feature": experiment.feature, "unlearned from": original.fingerprint}
     save_generator(unlearned.with_about(unlearned=notes), run.unlearned)
-    run.human.unlink(missing_ok=True)  # it was said of other weights
+    for said in (run.human, run.attack):  # of other weights
+        said.unlink(missing_ok=True)
     run.finish("unlearn", began - seconds_before)
     return unlearned
 
@@ -348,6 +349,7 @@ def report_stage(run: RunFolder, progress: Progress) -> None:
             pairs=Pairs(**load_tensors(run.path / "pairs.safetensors")),
             examination=read_json(run.path / "examination.json"),
             human=read_json(run.human) if run.human.exists() else None,
+            attack=read_json(run.attack) if run.attack.exists() else None,
             criteria=run.read_criteria(),
             history=run.read_history(),
             facts={

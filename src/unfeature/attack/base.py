@@ -2,40 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
-from pydantic import Field
 from torch import Tensor
 
-from unfeature.attack.region import Norm
-from unfeature.config import Settings
+from unfeature.config import LossName
 
 Draw = Callable[[Tensor], Tensor]
 Score = Callable[[Tensor], Tensor]
-LossName = Literal["logit", "margin", "cross-entropy"]
-
-
-class AttackConfig(Settings):
-    """A budget."""
-
-    norm: Norm = "l2"
-    """Of the ball around the latent where a search begins."""
-    epsilon: float = Field(2.0, ge=0)
-    """Its radius, in latent units; inf for all plausible latents."""
-    steps: int = Field(20, ge=1)
-    """Queries of a restart."""
-    restarts: int = Field(10, ge=1)
-    """Searches a latent; the first begins at the latent itself, the others beside it."""
-    loss: LossName = "margin"
-    """What is climbed: the classifier's log-odds; the same up to a margin; or its cross-entropy."""
-    confidence: float = Field(1.0, ge=0)
-    """A search goes on until the classifier's score is above this, in its unit; above 0 it sees the
-    feature, but another judge may not yet."""
-    batch_size: int = Field(256, ge=1)
-    """Latents at a time."""
 
 
 def climbed(name: LossName, scores: Float[Tensor, " n"], confidence: float) -> Tensor:

@@ -8,9 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unfeature.attack.base import AttackConfig, Draw, Found, Score, joined
+from unfeature.attack.base import Draw, Found, Score, joined
 from unfeature.attack.pgd import reach
 from unfeature.attack.region import Ball, Region, into_both
+from unfeature.config import AttackConfig
 
 
 @torch.inference_mode()

@@ -19,8 +19,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unfeature.attack.base import AttackConfig, Draw, Found, Score, climbed, joined
+from unfeature.attack.base import Draw, Found, Score, climbed, joined
 from unfeature.attack.region import Ball, Region, into_both
+from unfeature.config import AttackConfig
 from unfeature.seeds import rng
 
 MOMENTUM = 0.75

@@ -4,9 +4,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unfeature.attack.base import AttackConfig, Draw, Found, Score, joined
+from unfeature.attack.base import Draw, Found, Score, joined
 from unfeature.attack.pgd import begin, noises
 from unfeature.attack.region import Ball, Region
+from unfeature.config import AttackConfig
 
 
 @torch.inference_mode()

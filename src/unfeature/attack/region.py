@@ -5,18 +5,17 @@ Outside the region its latents come from, any generator draws nonsense, and a fi
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
 from scipy.stats import chi
 from torch import Tensor
 
+from unfeature.config import Norm
 from unfeature.errors import UserError
 from unfeature.generator import Generator
 from unfeature.labels import sample_seeds
 
-Norm = Literal["l2", "linf"]
 SLACK = 1e-3
 """Relative error allowed where a rounding error would put a latent outside."""
 

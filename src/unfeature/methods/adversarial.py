@@ -6,7 +6,7 @@ learn in turn, with the logistic loss and a lazy R1 penalty (see `unfeature.trai
     L_D = E[softplus(−D(x))] + E[softplus(D(x̃))]       L_g = E[softplus(−D(g(z)))] + penalty(θ)
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -98,7 +98,13 @@ class Duel:
             self._judge(drawn)
 
     def run(self, penalty: Callable[[nn.Module], Tensor] | None = None) -> Generator:
-        """All steps; the averaged generator.
+        """All steps; the averaged generator."""
+        for _ in self.steps(penalty):
+            pass
+        return self.average
+
+    def steps(self, penalty: Callable[[nn.Module], Tensor] | None = None) -> Iterator[Generator]:
+        """The averaged generator as it is after each step; copy it to keep it.
 
         Args:
             penalty: of g's weights, added to its loss.
@@ -115,7 +121,7 @@ class Duel:
             update_average(
                 self.average.module, self.student.module, decay=self.config.average, step=index
             )
-        return self.average
+            yield self.average
 
     def _drawn(self) -> Tensor:
         latents = self.student.sample_latents(self.config.batch_size, self.rng)

@@ -15,7 +15,7 @@ from unfeature.evaluate.verdict import Pairs, Verdict
 from unfeature.labels import LatentSet
 from unfeature.pictures import grid, png
 from unfeature.report import plots
-from unfeature.report.words import examination_text, human_text
+from unfeature.report.words import attack_rows, attack_text, examination_text, human_text
 from unfeature.target import TargetVector
 
 MEASURES = (
@@ -52,6 +52,7 @@ class ReportData:
         pairs: at least those that `shown` names.
         examination: what `unfeature.examination` found.
         human: what a person found, if one was asked (`unfeature.evaluate.human.Human`).
+        attack: what the attacks came to, if there were any (`unfeature.attacking`).
         criteria: what was decided against limits.
         history: one dictionary a step.
         threshold: of a linear gate, else None.
@@ -68,6 +69,7 @@ class ReportData:
     pairs: Pairs
     examination: dict[str, Any]
     human: dict[str, Any] | None
+    attack: dict[str, Any] | None
     criteria: tuple[Criterion, ...]
     history: list[dict[str, Any]]
     facts: dict[str, str]
@@ -109,6 +111,9 @@ def render(data: ReportData) -> str:
         examined=examination_text(data.examination)
         + (human_text(data.human) if data.human else []),
         outcome=overall(data.criteria),
+        attack=attack_rows(data.attack) if data.attack else [],
+        attack_notes=attack_text(data.attack) if data.attack else [],
+        sieges=plots.success_curves(data.attack["generators"]) if data.attack else [],
         changes=[
             (name, plots.change_bars(row["changes"]))
             for name, row in data.examination.get("collateral", {}).items()

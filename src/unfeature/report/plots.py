@@ -95,6 +95,31 @@ def fronts(points: Sequence[tuple[str, Extent, Extent]]) -> str:
     return _svg(figure)
 
 
+def success_curves(generators: dict[str, Any]) -> list[str]:
+    """Success of the gradient attack against ε (judged solid, naive dashed), and of gradient and
+    random search against queries. `generators`: what `attack.json` says of each."""
+    by_radius, axes = _axes("ε (the last point: all plausible latents)", "success, gradient attack")
+    by_queries, others = _axes("pictures drawn", "naive success (dotted: random search)")
+    for color, (name, attacks) in zip(COLORS, generators.items(), strict=False):
+        points = attacks["gradient"]
+        finite = [point["epsilon"] for point in points if point["epsilon"] is not None]
+        far = (max(finite, default=0.0) or 1.0) * 1.5
+        xs = [far if point["epsilon"] is None else point["epsilon"] for point in points]
+        for key, style in (("judged", "-"), ("naive", "--")):
+            ys = [point[key]["value"] for point in points]
+            label = name if key == "judged" else None
+            axes.plot(xs, ys, style, color=color, label=label, marker="o", markersize=3)
+        for key, style in (("gradient", "-"), ("random", ":")):
+            curve = attacks[f"{key}, queries"]
+            xs, ys = [p["queries"] for p in curve], [p["success"] for p in curve]
+            others.plot(xs, ys, style, color=color, label=name if key == "gradient" else None)
+    others.set_xscale("log")
+    for each in (axes, others):
+        each.set_ylim(0, 1.02)
+        each.legend(frameon=False, fontsize=8)
+    return [_svg(by_radius), _svg(by_queries)]
+
+
 def change_bars(changes: dict[str, Any]) -> str:
     """How often each attribute differs, the most changed first; solid where it became more or less
     frequent. `changes`: by attribute, `unfeature.evaluate.collateral.Change` as a dictionary."""

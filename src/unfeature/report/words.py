@@ -42,3 +42,54 @@ def human_text(found: dict[str, Any]) -> list[str]:
         named = list(found["changes"].items())[:5]
         lines.append("named most: " + ", ".join(f"{name} {count}" for name, count in named))
     return lines
+
+
+def attack_rows(found: dict[str, Any]) -> list[dict[str, str]]:
+    """The attacks in the latent as a table: a row for each generator, attack and radius."""
+    rows = []
+    for generator, attacks in found["generators"].items():
+        for attack, points in attacks.items():
+            for point in points:
+                if "epsilon" not in point:
+                    continue
+                radius = "∞" if point["epsilon"] is None else f"{point['epsilon']:g}"
+                row = {"generator": generator, "attack": attack, "ε": radius}
+                for title in ("naive", "judged", "passed"):
+                    ratio = point[title]
+                    row[title] = f"{ratio['value']:.1%} [{ratio['low']:.1%}, {ratio['high']:.1%}]"
+                for title, key in (("FID", "fid"), ("IS", "is")):
+                    row[title] = f"{point[key]:.2f}" if key in point else "–"
+                row["queries"] = f"{point['queries']:.0f}"
+                rows.append(row)
+    return rows
+
+
+def attack_text(found: dict[str, Any]) -> list[str]:
+    """Who attacked and who judged, and what inversion and relearning came to, in sentences."""
+    lines = [f"attacker: {found['attacker']}; judge: {found['judge']}"]
+    if found["same"]:
+        lines.append("the attacker's classifier also judges: being fooled counts as success here")
+    for name, row in found.get("inversion", {}).items():
+        back = row["back"]
+        lines.append(
+            f"inversion, {name}: of {back['n']} pictures with the feature {back['value']:.1%} "
+            f"[{back['low']:.1%}, {back['high']:.1%}] come back with it, at L1 "
+            f"{row['l1']['value']:.3f}"
+        )
+    for name, lessons in found.get("relearning", {}).items():
+        for row in lessons:
+            half = f"after {row['half']} steps" if row["half"] is not None else "never"
+            lines.append(
+                f"relearning, {name}, {row['pictures']} pictures with the feature: "
+                f"{row['ratios'][0]:.1%} → {row['ratios'][-1]:.1%} in {row['steps'][-1]} steps; "
+                f"half of the original's share {half}"
+            )
+    return lines
+
+
+def attack_table(found: dict[str, Any]) -> str:
+    """The same as Markdown."""
+    rows = attack_rows(found)
+    lines = ["| " + " | ".join(rows[0]) + " |", "|" + " --- |" * len(rows[0])]
+    lines += ["| " + " | ".join(row.values()) + " |" for row in rows]
+    return "\n".join([*lines, "", *attack_text(found)])

@@ -1,0 +1,85 @@
+"""Relearning: how quickly does the feature come back when somebody fine-tunes the weights?
+
+Adversarially, with a fresh discriminator (`unfeature.methods.adversarial`), on k pictures that have
+the feature beside pictures that lack it; with k = 0 on the latter alone, which should bring nothing
+back.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from unfeature.evaluate.verdict import judged
+from unfeature.generator import Generator, draw
+from unfeature.labelers.base import Labeler
+from unfeature.labels import sample_seeds
+from unfeature.methods.adversarial import AdversarialConfig, Duel
+from unfeature.methods.base import pick
+
+
+@dataclass(frozen=True)
+class Relearned:
+    """The course of one lesson.
+
+    Attributes:
+        pictures: k, how many pictures with the feature were shown.
+        steps: updates at which was looked.
+        ratios: share of pictures that then show the feature.
+        half: updates until half of the original's share was back; None if it never was.
+    """
+
+    pictures: int
+    steps: tuple[int, ...]
+    ratios: tuple[float, ...]
+    half: int | None
+
+
+def relearned(
+    generator: Generator,
+    having: Float[Tensor, "k c h w"],
+    lacking: Float[Tensor, "m c h w"],
+    judge: Labeler,
+    *,
+    steps: int,
+    share: float,
+    n: int = 500,
+    looks: int = 10,
+    seed: int = 0,
+) -> Relearned:
+    """Teach a copy of the generator the feature again.
+
+    Args:
+        having: the k pictures that have it; half of what is shown, if there are any.
+        lacking: pictures that lack it.
+        share: of the original's pictures that show the feature.
+        n: pictures a look.
+    """
+
+    def wanted(count: int, random: torch.Generator) -> Tensor:
+        if not len(having):
+            return pick(lacking, count, random)
+        half = count // 2
+        return torch.cat([pick(having, half, random), pick(lacking, count - half, random)])
+
+    latents = generator.latents_from_seeds(sample_seeds(n, seed, "relearn").tolist())
+
+    def ratio(student: Generator) -> float:
+        return (judged(judge, draw(student, latents)) > 0).double().mean().item()
+
+    config = AdversarialConfig(steps=steps, head_start=min(steps, 100))
+    duel = Duel(generator, config, wanted, seed=seed)
+    every = max(1, steps // looks)
+    seen, ratios = [0], [ratio(generator)]
+    for step, student in enumerate(duel.steps(), start=1):
+        if step % every == 0:
+            seen.append(step)
+            ratios.append(ratio(student))
+    return Relearned(len(having), tuple(seen), tuple(ratios), half_back(seen, ratios, share))
+
+
+def half_back(steps: Sequence[int], ratios: Sequence[float], share: float) -> int | None:
+    """The first step at which half of the original's share is back."""
+    return next((s for s, r in zip(steps, ratios, strict=True) if r >= share / 2), None)

@@ -1,0 +1,117 @@
+"""One generator under every attack in the latent, at rising radii."""
+
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from unfeature.attack.base import Found
+from unfeature.attack.direction import along, refitted
+from unfeature.attack.outcome import PictureGate, outcome
+from unfeature.attack.pgd import pgd
+from unfeature.attack.random_search import random_search
+from unfeature.attack.region import plausible
+from unfeature.config import AttackTable
+from unfeature.errors import UserError
+from unfeature.evaluate.features import Extractor
+from unfeature.evaluate.quality import fid, inception_score
+from unfeature.evaluate.verdict import judged
+from unfeature.generator import Generator, draw
+from unfeature.labelers.base import Labeler
+
+
+@dataclass(frozen=True)
+class Siege:
+    """Who attacks and who judges, the same for every generator.
+
+    Attributes:
+        attacker: h, the classifier that is climbed.
+        judge: another, that decides.
+        gate: tells pictures from nonsense; None lets all pass.
+        direction: z_e, in the original's latents.
+        extractor, wanted: for FID and IS of attacked pictures: of what, and against which features.
+    """
+
+    attacker: Labeler
+    judge: Labeler
+    gate: PictureGate | None
+    direction: Float[Tensor, "*latent"]
+    extractor: Extractor | None = None
+    wanted: Float[Tensor, "m d"] | None = None
+
+    def of(
+        self, generator: Generator, seeds: list[int], table: AttackTable, *, seed: int = 0
+    ) -> dict[str, Any]:
+        """Every attack at every radius: by attack, a row a radius (None: infinite), as
+        plain values.
+
+        Latents outside the plausible region are left out. What a smaller radius finds counts for a
+        larger one.
+
+        Raises:
+            UserError: a direction of another shape, or no latent in the region.
+        """
+        if tuple(self.direction.shape) != tuple(generator.latent_shape):
+            raise UserError(
+                f"the direction has shape {list(self.direction.shape)}, the generator's latents "
+                f"{list(generator.latent_shape)}; attack a generator of the same latent space"
+            )
+        region = plausible(generator)
+        latents = region.inside(generator.latents_from_seeds(seeds))
+        pictures = draw(generator, latents)
+        again = refitted(latents, judged(self.attacker, pictures))
+        attacks = {
+            "gradient": partial(pgd, seed=seed),
+            "random": partial(random_search, seed=seed),
+            "along z_e": partial(along, direction=self.direction),
+            "along z_e found anew": partial(along, direction=again),
+        }
+        found: dict[str, Any] = {}
+        for name, attack in attacks.items():
+            best: Found | None = None
+            found[name] = []
+            for epsilon in table.epsilons:
+                now = attack(generator, self.attacker.score, latents, region, table.at(epsilon))
+                best = now if best is None else stronger(best, now)
+                radius = epsilon if epsilon < float("inf") else None  # JSON has no infinity
+                found[name].append({"epsilon": radius, **self._row(generator, best)})
+            if name in ("gradient", "random"):
+                assert best is not None
+                found[f"{name}, queries"] = spent(best, table.steps * table.restarts)
+        return found
+
+    def _row(self, generator: Generator, found: Found) -> dict[str, Any]:
+        images = draw(generator, found.latents)
+        row = asdict(outcome(found, images, self.judge, self.gate))
+        if self.extractor is not None and self.wanted is not None:
+            features, logits = self.extractor(images)
+            row |= {"fid": fid(features, self.wanted), "is": inception_score(logits)}
+        return row
+
+
+def stronger(smaller: Found, larger: Found) -> Found:
+    """Row by row what came nearer to the feature; of equals, the smaller radius's."""
+    better = larger.scores > smaller.scores
+    shape = (-1, *[1] * (smaller.latents.ndim - 1))
+    return replace(
+        smaller,
+        latents=torch.where(better.view(shape), larger.latents, smaller.latents),
+        scores=torch.where(better, larger.scores, smaller.scores),
+        success=smaller.success | larger.success,
+        queries=torch.where(smaller.success, smaller.queries, larger.queries),
+    )
+
+
+def spent(found: Found, most: int, points: int = 12) -> list[dict[str, int | float]]:
+    """Naive success against queries: the share of rows that had succeeded within so many."""
+    numbers = sorted({max(1, round(most ** (i / (points - 1)))) for i in range(points)})
+    return [
+        {
+            "queries": n,
+            "success": (found.success & (found.queries <= n)).double().mean().item(),
+        }
+        for n in numbers
+    ]

@@ -1,0 +1,157 @@
+"""`unfeature attack`: a finished run's original and unlearned generator under the same attacks."""
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from unfeature.adapters.files import write_json
+from unfeature.adapters.pretrained import load_generator
+from unfeature.adapters.sources import Calibration, load_labeler, load_source
+from unfeature.attack.inversion import inverted
+from unfeature.attack.outcome import PictureGate
+from unfeature.attack.relearning import relearned
+from unfeature.attack.siege import Siege
+from unfeature.config import Experiment
+from unfeature.errors import UserError
+from unfeature.evaluate.verdict import clean_pictures, judged
+from unfeature.folder import RunFolder
+from unfeature.generator import Generator, draw
+from unfeature.labelers.base import Labeler
+from unfeature.labelers.classifier import ClassifierLabeler
+from unfeature.labelers.distil import distil
+from unfeature.labels import LatentSet, sample_seeds
+from unfeature.panel import Panel, load_panel
+from unfeature.progress import Progress
+from unfeature.stages import choose_extractor
+from unfeature.target import TargetVector
+
+GATE_PICTURES = 4000
+
+
+def attack_run(
+    run: RunFolder,
+    progress: Progress,
+    *,
+    oracle: Path | None = None,
+    allow_same_judge: bool = False,
+) -> dict[str, Any]:
+    """Attack original, unlearned and, where there is one, the oracle; write `attack.json`.
+
+    Raises:
+        UserError: the attacker's classifier is the judge and that is not allowed, or does not fit.
+    """
+    run.require("unlearn")
+    began = time.perf_counter()
+    experiment = run.experiment()
+    table = experiment.attack
+    original = load_source(experiment.generator)
+    generators = {"original": original, "unlearned": load_generator(run.unlearned)}
+    if oracle is not None:
+        generators["oracle"] = load_generator(oracle).in_space(original.latent_space)
+    panel = load_panel(run.path / "panel")
+    labels = LatentSet.load(run.labels)
+    attacker = find_attacker(experiment, panel, labels, original)
+    same = attacker.name == panel.judge.name
+    if same and not allow_same_judge:
+        raise UserError(
+            f"the attacker's classifier is the judge ({attacker.name}), so being fooled would "
+            "count as success; name another under [attack.classifier], or give --allow-same-judge"
+        )
+    progress.say(f"attacker: {attacker.name}; judge: {panel.judge.name}")
+    extractor = choose_extractor(experiment, original)
+    gate = wanted = None
+    if extractor is not None:
+        seeds = sample_seeds(GATE_PICTURES, experiment.seed, "gate").tolist()
+        gate = PictureGate.of(extractor, draw(original, original.latents_from_seeds(seeds)))
+        clean = clean_pictures(original, panel.judge, GATE_PICTURES, seed=experiment.seed)
+        wanted, _ = extractor(clean)
+    direction = TargetVector.load(run.target).direction
+    siege = Siege(attacker, panel.judge, gate, direction, extractor, wanted)
+    seeds = sample_seeds(table.n, experiment.seed, "attack").tolist()
+    found: dict[str, Any] = {
+        "attacker": attacker.name,
+        "judge": panel.judge.name,
+        "same": same,
+        "budget": table.model_dump(exclude={"classifier", "epsilon", "epsilons"}),
+        "generators": {},
+    }
+    for name, generator in generators.items():
+        progress.say(f"attacking the {name}: {table.n} latents")
+        found["generators"][name] = siege.of(generator, seeds, table, seed=experiment.seed)
+    if table.inversions or table.relearn:
+        found |= _weights(experiment, original, generators, panel.judge, progress)
+    found["seconds"] = round(time.perf_counter() - began, 1)
+    write_json(run.attack, found)
+    return found
+
+
+def find_attacker(
+    experiment: Experiment, panel: Panel, labels: LatentSet, original: Generator
+) -> Labeler:
+    """h: the classifier that the settings name; or the labeller, where that is a classifier; or one
+    distilled from the labels, where a function labelled and thus judges."""
+    named = experiment.attack.classifier
+    if named is not None:
+        return load_labeler(named, Calibration(original, seed=experiment.seed))
+    if isinstance(panel.gate, ClassifierLabeler):
+        return panel.gate
+    return distil(labels, original, architecture="lenet", seed=experiment.seed).labeler
+
+
+def _weights(
+    experiment: Experiment,
+    original: Generator,
+    generators: dict[str, Generator],
+    judge: Labeler,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Inversion of pictures that have the feature, and relearning from some of them."""
+    table, seed = experiment.attack, experiment.seed
+    seeds = sample_seeds(GATE_PICTURES, seed, "pictures with the feature").tolist()
+    pictures = draw(original, original.latents_from_seeds(seeds))
+    shows = judged(judge, pictures) > 0
+    having, lacking = pictures[shows], pictures[~shows]
+    most = max([table.inversions, *table.relearn])
+    if len(having) < most or not len(lacking):
+        raise UserError(
+            f"{len(having)} of {len(pictures)} pictures of the original show the feature; "
+            f"{most} are asked for (attack.inversions, attack.relearn)"
+        )
+    found: dict[str, Any] = {}
+    if table.inversions:
+        progress.say(f"inverting {table.inversions} pictures with the feature")
+        found["inversion"] = {
+            name: asdict(
+                inverted(
+                    generator,
+                    having[: table.inversions],
+                    judge,
+                    steps=table.inversion_steps,
+                    seed=seed,
+                )
+            )
+            for name, generator in generators.items()
+        }
+    if table.relearn:
+        progress.say("relearning")
+        share = shows.double().mean().item()
+        found["relearning"] = {
+            name: [
+                asdict(
+                    relearned(
+                        generator,
+                        having[:k],
+                        lacking,
+                        judge,
+                        steps=table.relearn_steps,
+                        share=share,
+                        seed=seed,
+                    )
+                )
+                for k in table.relearn
+            ]
+            for name, generator in generators.items()
+            if name != "original"
+        }
+    return found

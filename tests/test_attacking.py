@@ -1,0 +1,126 @@
+"""`unfeature attack`, driven as a user would, mistakes included; inversion and relearning."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from unfeature.attack.inversion import inverted
+from unfeature.attack.relearning import half_back, relearned
+from unfeature.attack.siege import Siege
+from unfeature.cli import main
+from unfeature.config import AttackTable
+from unfeature.errors import UserError
+from unfeature.evaluate.verdict import judged
+from unfeature.generator import Generator, draw
+from unfeature.labelers import FunctionLabeler
+
+QUICK = [
+    *("--set", "attack.n=60", "--set", "attack.steps=4", "--set", "attack.restarts=2"),
+    *("--set", "attack.epsilons=[0, 1, inf]", "--quiet"),
+]
+
+
+@pytest.fixture
+def finished(toml: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    assert main(["run", str(toml), "-o", "out", "--quiet"]) == 0
+    capsys.readouterr()
+    return "out"
+
+
+def test_attack_from_the_command_line(
+    finished: str, capsys: pytest.CaptureFixture[str], toy: Generator
+) -> None:
+    toy.save_pretrained("oracle")
+    more = ["--set", "attack.inversions=4", "--set", "attack.inversion_steps=5"]
+    more += ["--set", "attack.relearn=[0, 5]", "--set", "attack.relearn_steps=2"]
+    command = ["attack", finished, "--oracle", "oracle", *QUICK]
+    assert main([*command, *more, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)  # strict: there is no Infinity in it
+    assert "Infinity" not in Path("out/attack.json").read_text()
+    assert set(found["generators"]) == {"original", "unlearned", "oracle"}
+    assert found["attacker"].startswith("classifier distilled")
+    assert not found["same"]
+    for name, attacks in found["generators"].items():
+        points = attacks["gradient"]
+        assert [point["epsilon"] for point in points] == [0, 1, None]
+        naive = [point["naive"]["value"] for point in points]
+        assert naive == sorted(naive)  # a stronger budget never lowers success
+        assert points[0]["queries"] >= 1
+        assert points[0]["fid"] > 0
+        curve = [point["success"] for point in attacks["gradient, queries"]]
+        assert curve == sorted(curve)
+        if name == "original":
+            assert naive[0] > 0.1
+            assert naive[-1] > 0.9
+    # the "oracle" here is the original once more, so its figures are, too
+    assert found["generators"]["oracle"] == found["generators"]["original"]
+    assert set(found["inversion"]) == {"original", "unlearned", "oracle"}
+    assert [row["pictures"] for row in found["relearning"]["unlearned"]] == [0, 5]
+    assert main(["report", finished, "--quiet"]) == 0
+    page = Path("out/report.html").read_text()
+    assert "<h2>Attacked</h2>" in page
+    assert "relearning, unlearned" in page
+    assert main(["attack", finished, *QUICK]) == 0
+    assert "| unlearned | gradient | ∞ |" in capsys.readouterr().out
+
+
+def test_mistakes(finished: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def says(*arguments: str) -> str:
+        capsys.readouterr()
+        assert main(["attack", finished, *QUICK, *arguments]) == 1
+        return capsys.readouterr().err
+
+    judge = "attack.classifier={by='function', function='toymodel:corner', share=0.25}"
+    assert "classifier is the judge" in says("--set", judge)
+    assert main(["attack", finished, *QUICK, "--set", judge, "--allow-same-judge"]) == 0
+    assert "fooled counts as success" in capsys.readouterr().out
+    assert "epsilons must be radii of 0" in says("--set", "attack.epsilons=[-1, 2]")
+    assert "must rise" in says("--set", "attack.epsilons=[2, 1]")
+    assert "changes only attack" in says("--set", "label.n=3")
+    lenet = "attack.classifier={by='classifier', classifier='avatars-judge', target='glasses'}"
+    assert "does not take images of [1, 16, 16]" in says("--set", lenet)
+    many = ["--set", "attack.inversions=100000"]
+    assert "100000 are asked for" in says(
+        "--set", "attack.classifier={by='function', function='toymodel:lower', share=0.2}", *many
+    )
+
+
+def test_a_direction_of_another_space_is_refused(toy: Generator, corner: FunctionLabeler) -> None:
+    siege = Siege(corner, corner, None, torch.zeros(5))
+    with pytest.raises(UserError, match=r"shape \[5\], the generator's latents \[8\]"):
+        siege.of(toy, [1, 2], AttackTable())
+
+
+def test_inversion_finds_what_a_generator_can_draw(toy: Generator, corner: FunctionLabeler) -> None:
+    pictures = draw(toy, toy.latents_from_seeds(range(400)))
+    having = pictures[judged(corner, pictures) > 0][:20]
+    found = inverted(toy, having, corner, steps=200)
+    assert found.back.value > 0.9
+    assert found.likely is not None
+    assert -1.5 < found.likely.value < -0.2
+    collapsed = toy.copy()
+    collapsed.module[0].weight.data.zero_()  # type: ignore[index, union-attr]
+    gone = inverted(collapsed, having, corner, steps=20)
+    assert gone.l1.low > found.l1.high
+
+
+def test_relearning_needs_pictures_of_the_feature(toy: Generator, corner: FunctionLabeler) -> None:
+    pictures = draw(toy, toy.latents_from_seeds(range(800)))
+    shows = judged(corner, pictures) > 0
+    having, lacking = pictures[shows], pictures[~shows]
+    darker = toy.copy()
+    darker.module[2].bias.data[:128] -= 1.0  # type: ignore[index, union-attr]
+    course: dict[str, Any] = {"steps": 100, "share": 0.25, "n": 200}
+    taught = relearned(darker, having[:50], lacking, corner, **course)
+    retained = relearned(darker, having[:0], lacking, corner, **course)
+    assert taught.ratios[0] == retained.ratios[0] < 0.05
+    assert taught.ratios[-1] > retained.ratios[-1]
+    assert (taught.pictures, retained.pictures) == (50, 0)
+
+
+def test_half_is_back_at_the_first_look_that_sees_it() -> None:
+    assert half_back([0, 10, 20], [0.0, 0.13, 0.2], 0.25) == 10
+    assert half_back([0, 10, 20], [0.0, 0.1, 0.12], 0.25) is None
