@@ -181,6 +181,17 @@ class UnlearnConfig(Settings):
     """A relative drop of the reconstruction error that is no betterment."""
     rounds: int = Field(1, ge=1)
     """How often to sample from g, label, refit and go on (see `unfeature.rounds`)."""
+    robust: float = Field(0.0, ge=0, le=1)
+    """Share of every batch that is an attack's answer to the current g (`unfeature.robust`); 0
+    turns it off. Needs a labeller that can be differentiated."""
+    robust_epsilon: float = Field(2.0, gt=0)
+    """How far such an attack may go from its latent (L2, in latent units)."""
+    robust_steps: int = Field(2, ge=1)
+    """Its steps each time, from where the last time left it."""
+    robust_every: int = Field(4, ge=1)
+    """Updates of g between two times."""
+    robust_keep: int = Field(8, ge=1)
+    """Times after which a latent makes room for a fresh one."""
     goal: float = Field(0.01, ge=0, le=1)
     """With a linear gate, no further round once the target ratio of g is at most this."""
 

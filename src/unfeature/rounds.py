@@ -171,6 +171,7 @@ def unlearn_in_rounds(
             config,
             student=student,
             check=check,
+            labeler=labeler,
             resume=loop,
             seed=derive(seed, "round", number),
         ):

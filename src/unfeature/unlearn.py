@@ -25,8 +25,10 @@ from unfeature.config import UnlearnConfig
 from unfeature.erase import Eraser
 from unfeature.errors import UserError
 from unfeature.generator import Generator
+from unfeature.labelers.base import Labeler
 from unfeature.msssim import MSSSIM
 from unfeature.pool import LessonPool
+from unfeature.robust import Attacker, with_attack
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,7 @@ def unlearn(
     *,
     student: Generator | None = None,
     check: Callable[[Generator], Check] | None = None,
+    labeler: Labeler | None = None,
     resume: dict[str, Any] | None = None,
     seed: int = 0,
 ) -> Iterator[Step]:
@@ -123,11 +126,12 @@ def unlearn(
         student: where g starts; a copy of `original` when not given. It is not changed.
         check: measures held-out latents every `config.check_every` steps; when what it finds has
             settled, the loop ends early.
+        labeler: for `config.robust`: whose score the attacks climb.
         resume: what `Step.state()` returned; the loop goes on bit for bit as if uninterrupted.
         seed: the batches follow from it.
 
     Raises:
-        UserError: the loss is no longer finite.
+        UserError: the loss is no longer finite, or `config.robust` without a labeller.
     """
     config = config or UnlearnConfig()
     model = (student or original).copy().requires_grad(True)
@@ -136,6 +140,11 @@ def unlearn(
     optimizer = torch.optim.Adam(
         model.module.parameters(), config.learning_rate, config.betas, fused=True
     )
+    attacker = None
+    if config.robust:
+        if labeler is None:
+            raise UserError("unlearn.robust needs a labeller that a program can call")
+        attacker = Attacker(original, eraser, labeler, config, seed=seed)
     start, history = 0, []
     if resume is not None:
         start = resume["step"]
@@ -143,6 +152,8 @@ def unlearn(
         model.module.load_state_dict(resume["model"])
         average.module.load_state_dict(resume["average"])
         optimizer.load_state_dict(resume["optimizer"])
+        if attacker is not None:
+            attacker.load_state_dict(resume["attacker"])
         if settled(history, config):  # it had already ended early
             return
     pool = LessonPool(
@@ -157,10 +168,13 @@ def unlearn(
             "model": model.module.state_dict(),
             "average": average.module.state_dict(),
             "optimizer": optimizer.state_dict(),
+            "attacker": attacker.state_dict() if attacker is not None else {},
         }
 
     for index in range(start, config.steps):
         lesson = pool.batch(index)
+        if attacker is not None:
+            lesson = with_attack(lesson, attacker.lesson(model, index))
         rate = learning_rate(index, config)
         for group in optimizer.param_groups:
             group["lr"] = rate
