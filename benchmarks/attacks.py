@@ -1,0 +1,76 @@
+"""The attack tables: original, the paper's method, ours and ours robust under the same attacks.
+
+    python -m benchmarks.paper mnist_mlp_gan_thick            # first train them, once
+    python -m benchmarks.attacks mnist_mlp_gan_thick
+    python -m benchmarks.attacks mnist_mlp_gan_thick --tables # only the table, of what has run
+
+Attacks the runs that the comparison left in runs/paper/NAME/METHOD/seed-0/run, each once, and fills
+docs/results.md between `<!-- attacks NAME -->` and `<!-- end -->`. `--set attack.n=500` and the
+like change the budget. The original is attacked in the latent space of each run.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from benchmarks.paper import RESULTS, filled
+from unfeature.adapters.files import read_json
+from unfeature.attacking import attack_run
+from unfeature.compare import Place
+from unfeature.folder import RunFolder
+from unfeature.progress import Progress
+from unfeature.settings import read_experiment
+
+METHODS = ("paper", "ours", "robust")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="+", metavar="NAME", help="of comparisons that have run")
+    parser.add_argument("--methods", nargs="+", default=METHODS)
+    parser.add_argument("-o", "--output", type=Path, default=Path("runs/paper"))
+    parser.add_argument("--oracle", type=Path)
+    parser.add_argument("--set", action="append", default=[], help="attack.key=value")
+    parser.add_argument("--tables", action="store_true")
+    arguments = parser.parse_args()
+    for name in arguments.names:
+        rows: dict[str, dict[str, Any]] = {}
+        for method in arguments.methods:
+            run = RunFolder.open(Place(arguments.output / name).method(method, 0) / "run")
+            if arguments.set:
+                run.write_settings(read_experiment(run.settings, arguments.set))
+            if not arguments.tables and not run.attack.exists():
+                attack_run(run, Progress(), oracle=arguments.oracle)
+            if run.attack.exists():
+                found = read_json(run.attack)["generators"]
+                space = run.experiment().generator.latent_space or "z"
+                rows[f"original ({space})"] = found["original"]
+                rows[method] = found["unlearned"]
+                rows |= {"oracle": found["oracle"]} if "oracle" in found else {}
+        table = as_table(rows)
+        RESULTS.write_text(filled(RESULTS.read_text(), f"attacks {name}", table))
+        print(f"{name}\n{table}", flush=True)
+
+
+def as_table(rows: dict[str, dict[str, Any]]) -> str:
+    """Judged success of the gradient attack at every radius (naive in parentheses), and of the
+    others at the largest."""
+    points = next(iter(rows.values()))["gradient"]
+    radii = ["∞" if point["epsilon"] is None else f"{point['epsilon']:g}" for point in points]
+    others = ("random", "along z_e", "along z_e found anew")
+    heads = ["generator", *(f"gradient, ε = {r}" for r in radii), *others, "FID", "IS"]
+    lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
+    for name, attacks in rows.items():
+        cells = [
+            f"{point['judged']['value']:.1%} ({point['naive']['value']:.1%})"
+            for point in attacks["gradient"]
+        ]
+        cells += [f"{attacks[other][-1]['judged']['value']:.1%}" for other in others]
+        last = attacks["gradient"][-1]
+        cells += [f"{last[key]:.2f}" if key in last else "–" for key in ("fid", "is")]
+        lines.append("| " + " | ".join([name, *cells]) + " |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
