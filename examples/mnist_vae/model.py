@@ -14,3 +14,15 @@ class Decoder(nn.Module):
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         return torch.sigmoid(self.fc4(torch.relu(self.fc3(z))))
+
+
+class Encoder(nn.Module):
+    """28×28 pixels in [0, 1] → the mean of q(z | x)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(784, 400)
+        self.fc21 = nn.Linear(400, 20)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc21(torch.relu(self.fc1(x.flatten(1))))

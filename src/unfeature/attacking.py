@@ -5,14 +5,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
+from unfeature.adapters.encoder import encoding, load_encoder
 from unfeature.adapters.files import write_json
 from unfeature.adapters.pretrained import load_generator
 from unfeature.adapters.sources import Calibration, load_labeler, load_source
+from unfeature.attack.encoder import leaked
 from unfeature.attack.inversion import inverted
 from unfeature.attack.outcome import PictureGate
 from unfeature.attack.relearning import relearned
 from unfeature.attack.siege import Siege
-from unfeature.config import Experiment
+from unfeature.config import EncoderConfig, Experiment
 from unfeature.errors import UserError
 from unfeature.evaluate.verdict import clean_pictures, judged
 from unfeature.folder import RunFolder
@@ -79,6 +83,8 @@ def attack_run(
     for name, generator in generators.items():
         progress.say(f"attacking the {name}: {table.n} latents")
         found["generators"][name] = siege.of(generator, seeds, table, seed=experiment.seed)
+    if experiment.encoder is not None:
+        found["encoder"] = _encoder(run, experiment, experiment.encoder, generators, panel.judge)
     if table.inversions or table.relearn:
         found |= _weights(experiment, original, generators, panel.judge, progress)
     found["seconds"] = round(time.perf_counter() - began, 1)
@@ -99,6 +105,40 @@ def find_attacker(
     return distil(labels, original, architecture="lenet", seed=experiment.seed).labeler
 
 
+def _encoder(
+    run: RunFolder,
+    experiment: Experiment,
+    settings: EncoderConfig,
+    generators: dict[str, Generator],
+    judge: Labeler,
+) -> dict[str, Any]:
+    """What the shipped encoder gives away: with the original decoder, and with the unlearned one;
+    and what the adapted one does, where there is one."""
+    original, unlearned = generators["original"], generators["unlearned"]
+    having, lacking = _pictures(experiment, original, judge)
+    of = encoding(settings, original)
+    old = of(load_encoder(settings))
+    pairs = {
+        "old encoder, original": (old, original),
+        "old encoder, unlearned": (old, unlearned),
+    }
+    if run.encoder.exists():
+        pairs["adapted encoder, unlearned"] = (of(load_encoder(settings, run.encoder)), unlearned)
+    rows = {
+        name: asdict(leaked(encode, generator, having, lacking, judge))
+        for name, (encode, generator) in pairs.items()
+    }
+    return {"then": settings.then, "leaks": rows}
+
+
+def _pictures(experiment: Experiment, original: Generator, judge: Labeler) -> tuple[Tensor, Tensor]:
+    """The original's own pictures with the feature, and without."""
+    seeds = sample_seeds(GATE_PICTURES, experiment.seed, "pictures with the feature").tolist()
+    pictures = draw(original, original.latents_from_seeds(seeds))
+    shows = judged(judge, pictures) > 0
+    return pictures[shows], pictures[~shows]
+
+
 def _weights(
     experiment: Experiment,
     original: Generator,
@@ -108,14 +148,11 @@ def _weights(
 ) -> dict[str, Any]:
     """Inversion of pictures that have the feature, and relearning from some of them."""
     table, seed = experiment.attack, experiment.seed
-    seeds = sample_seeds(GATE_PICTURES, seed, "pictures with the feature").tolist()
-    pictures = draw(original, original.latents_from_seeds(seeds))
-    shows = judged(judge, pictures) > 0
-    having, lacking = pictures[shows], pictures[~shows]
+    having, lacking = _pictures(experiment, original, judge)
     most = max([table.inversions, *table.relearn])
     if len(having) < most or not len(lacking):
         raise UserError(
-            f"{len(having)} of {len(pictures)} pictures of the original show the feature; "
+            f"{len(having)} of {GATE_PICTURES} pictures of the original show the feature; "
             f"{most} are asked for (attack.inversions, attack.relearn)"
         )
     found: dict[str, Any] = {}
@@ -135,7 +172,7 @@ def _weights(
         }
     if table.relearn:
         progress.say("relearning")
-        share = shows.double().mean().item()
+        share = len(having) / GATE_PICTURES
         found["relearning"] = {
             name: [
                 asdict(

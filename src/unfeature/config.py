@@ -57,6 +57,30 @@ class GeneratorConfig(Settings):
         return self
 
 
+class EncoderConfig(Settings):
+    """A VAE's encoder, where one is shipped beside the decoder that is unlearned."""
+
+    factory: str
+    """`module:factory`, which builds a module: images → the mean latent of each."""
+    weights: str
+    """A `.safetensors` file or a PyTorch state dict."""
+    options: dict[str, Any] = {}
+    """Keyword arguments of the factory."""
+    entry: str = ""
+    """Where in a checkpoint the state dict lies."""
+    take: tuple[str, ...] = ()
+    """Prefixes of the keys to take; none takes all."""
+    strip: str = ""
+    """A prefix removed from every key taken."""
+    input_range: tuple[float, float] = (-1.0, 1.0)
+    """What the module's input spans; [0, 1] for many."""
+    then: Literal["drop", "adapt", "keep"] = "drop"
+    """What becomes of it when the decoder has been unlearned: left out of what is shipped, made to
+    encode pictures as if they lacked the feature, or kept as it is, which gives it away."""
+    steps: int = Field(500, ge=0)
+    """Updates of "adapt"."""
+
+
 class LabelerConfig(Settings):
     """Who says whether a picture shows a feature."""
 
@@ -302,6 +326,7 @@ class Experiment(Settings):
     target: TargetConfig = TargetConfig()
     erase: EraseConfig = EraseConfig()
     unlearn: UnlearnConfig = UnlearnConfig()
+    encoder: EncoderConfig | None = None
     evaluate: EvaluateConfig = EvaluateConfig()
     verdict: VerdictConfig = VerdictConfig()
     attack: AttackTable = AttackTable()

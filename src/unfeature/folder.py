@@ -63,6 +63,10 @@ class RunFolder:
         return self.path / "unlearned"
 
     @property
+    def encoder(self) -> Path:
+        return self.unlearned / "encoder.safetensors"
+
+    @property
     def verdict(self) -> Path:
         return self.path / "verdict.json"
 

@@ -66,7 +66,7 @@ def run_experiment(
 
 
 def _require_equal(run: RunFolder, experiment: Experiment) -> None:
-    before, now = run.settings.read_text(), to_toml(experiment)
+    before, now = to_toml(run.experiment()), to_toml(experiment)  # both with today's defaults
     if before != now:
         changed = sorted(set(now.splitlines()) ^ set(before.splitlines()))
         raise UserError(

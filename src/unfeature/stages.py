@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
+from unfeature.adapters.encoder import encoding, load_encoder
 from unfeature.adapters.files import (
     atomic,
     load_checkpoint,
@@ -22,7 +23,8 @@ from unfeature.adapters.files import (
 )
 from unfeature.adapters.pretrained import load_generator, save_generator
 from unfeature.adapters.sources import Calibration, load_judge, load_labeler, load_source
-from unfeature.config import Experiment
+from unfeature.attack.encoder import adapted
+from unfeature.config import EncoderConfig, Experiment
 from unfeature.diagnostics import Diagnosis, diagnose
 from unfeature.erase import Eraser
 from unfeature.errors import UserError
@@ -225,10 +227,28 @@ def unlearn_stage(run: RunFolder, progress: Progress, *, resume: bool = False) -
     unlearned = unlearned.copy().requires_grad(False)
     notes = {"feature": experiment.feature, "unlearned from": original.fingerprint}
     save_generator(unlearned.with_about(unlearned=notes), run.unlearned)
+    if experiment.encoder is not None and experiment.encoder.then == "adapt":
+        progress.say("adapting the encoder")
+        adapt_encoder(run, experiment, experiment.encoder, original)
     for said in (run.human, run.attack):  # of other weights
         said.unlink(missing_ok=True)
     run.finish("unlearn", began - seconds_before)
     return unlearned
+
+
+def adapt_encoder(
+    run: RunFolder, experiment: Experiment, settings: EncoderConfig, original: Generator
+) -> None:
+    """Write `encoder.safetensors` beside the unlearned weights: keys as the factory has them."""
+    made = adapted(
+        load_encoder(settings),
+        original,
+        current_eraser(run, experiment, original),
+        encode=encoding(settings, original),
+        steps=settings.steps,
+        seed=experiment.seed,
+    )
+    save_tensors(run.encoder, made.state_dict())
 
 
 def _row(number: int, done: int, step: Any) -> dict[str, Any]:

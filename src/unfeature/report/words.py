@@ -69,6 +69,20 @@ def attack_text(found: dict[str, Any]) -> list[str]:
     lines = [f"attacker: {found['attacker']}; judge: {found['judge']}"]
     if found["same"]:
         lines.append("the attacker's classifier also judges: being fooled counts as success here")
+    if "encoder" in found:
+        done = {
+            "drop": "the encoder is left out of what is shipped",
+            "adapt": "the encoder was adapted",
+            "keep": "the encoder is kept as it was, AND GIVES THE FEATURE AWAY",
+        }[found["encoder"]["then"]]
+        lines.append(done)
+    for name, row in found.get("encoder", {}).get("leaks", {}).items():
+        back = row["back"]
+        lines.append(
+            f"{name}: of {back['n']} encoded pictures with the feature {back['value']:.1%} "
+            f"[{back['low']:.1%}, {back['high']:.1%}] are decoded with it; a probe on the latents "
+            f"tells them with an AUC of {row['auc']:.3f}"
+        )
     for name, row in found.get("inversion", {}).items():
         back = row["back"]
         lines.append(
