@@ -17,7 +17,6 @@ from unfeature.evaluate.verdict import judged
 from unfeature.generator import Generator, draw
 from unfeature.labelers import FunctionLabeler
 from unfeature.labels import LatentSet
-from unfeature.methods.finetune import encoder_of
 from unfeature.target import TargetVector
 
 ENCODER = """
@@ -78,12 +77,6 @@ def test_an_encoder_gives_the_feature_away_until_it_is_adapted(
     assert new.auc < old.auc
     # elsewhere it encodes as before
     assert (made(lacking) - encoder(lacking)).abs().mean() < 0.3
-
-
-def test_a_fitted_encoder_serves_too(toy: Generator) -> None:
-    images = draw(toy, toy.latents_from_seeds(range(10)))
-    mean, _ = encoder_of(toy, 1, 4, seed=0)(images)
-    assert mean.shape == (10, 8)
 
 
 def test_the_attack_reports_it_and_adapting_is_a_setting(
