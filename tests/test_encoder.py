@@ -55,6 +55,14 @@ def encoder(toy: Generator, toy_folder: Path) -> nn.Module:
     return module.eval().requires_grad_(False)
 
 
+class Watcher(nn.Module):
+    """Remembers what it was shown."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.seen = images
+        return torch.zeros(len(images), 8)
+
+
 def plain(module: nn.Module) -> nn.Module:
     return module
 
@@ -118,8 +126,6 @@ def test_encoders_that_do_not_fit(toy: Generator, toy_folder: Path, encoder: nn.
     half = EncoderConfig(
         factory="toyencoder:Mean", weights=str(toy_folder / "encoder.pth"), input_range=(0, 1)
     )
-    seen: list[Tensor] = []
-    encoding(half, toy)(lambda x: (seen.append(x), torch.zeros(len(x), 8))[1])(  # type: ignore
-        torch.tensor([-1.0, 1.0]).view(2, 1, 1, 1)
-    )
-    assert seen[0].flatten().tolist() == [0, 1]
+    watcher = Watcher()
+    encoding(half, toy)(watcher)(torch.tensor([-1.0, 1.0]).view(2, 1, 1, 1))
+    assert watcher.seen.flatten().tolist() == [0, 1]
