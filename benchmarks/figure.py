@@ -13,9 +13,9 @@ from unfeature.adapters.sources import load_source
 from unfeature.evaluate import draw_pairs
 from unfeature.folder import RunFolder
 from unfeature.labels import sample_seeds
+from unfeature.learning import current_eraser
 from unfeature.panel import load_panel
 from unfeature.pictures import grid
-from unfeature.stages import current_eraser
 
 COLUMNS, GAP, ZOOM = 12, 10, 2
 

@@ -80,11 +80,11 @@ def test_stages_one_by_one_equal_the_whole_path(
 def test_resume_of_a_stopped_run_equals_the_whole_one(
     toml: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from unfeature import stages
+    from unfeature import learning
 
     settings = ["--set", "unlearn.rounds=2", "--set", "unlearn.goal=0", "--quiet"]
     ok("run", toml, "-o", "whole", *settings)
-    real, left = stages.save_checkpoint, [4]
+    real, left = learning.save_checkpoint, [4]
 
     def stop_at_the_fourth(path: Path, state: dict[str, Any]) -> None:
         real(path, state)
@@ -92,9 +92,9 @@ def test_resume_of_a_stopped_run_equals_the_whole_one(
         if left[0] == 0:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(stages, "save_checkpoint", stop_at_the_fourth)
+    monkeypatch.setattr(learning, "save_checkpoint", stop_at_the_fourth)
     assert main(["run", str(toml), "-o", "stopped", *settings]) == 130
-    monkeypatch.setattr(stages, "save_checkpoint", real)
+    monkeypatch.setattr(learning, "save_checkpoint", real)
     ok("run", toml, "-o", "stopped", "--resume", *settings)
     whole = load_file("whole/unlearned/model.safetensors")
     stopped = load_file("stopped/unlearned/model.safetensors")

@@ -21,13 +21,13 @@ from unfeature.errors import UserError
 from unfeature.evaluate.verdict import clean_pictures, judged
 from unfeature.folder import RunFolder
 from unfeature.generator import Generator, draw
+from unfeature.judging import choose_extractor
 from unfeature.labelers.base import Labeler
 from unfeature.labelers.classifier import ClassifierLabeler
 from unfeature.labelers.distil import distil
 from unfeature.labels import LatentSet, sample_seeds
 from unfeature.panel import Panel, load_panel
 from unfeature.progress import Progress
-from unfeature.stages import choose_extractor
 from unfeature.target import TargetVector
 
 GATE_PICTURES = 4000

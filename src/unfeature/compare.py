@@ -33,13 +33,13 @@ from unfeature.evaluate.verdict import clean_pictures, judged
 from unfeature.examination import load_examiner
 from unfeature.folder import RunFolder
 from unfeature.generator import Generator, draw
+from unfeature.judging import choose_extractor
 from unfeature.labels import LatentSet, sample_seeds
 from unfeature.methods import METHODS, Problem
 from unfeature.panel import Panel, load_panel
 from unfeature.progress import Progress
 from unfeature.report.comparison import Row, render_comparison, table
 from unfeature.run import run_experiment
-from unfeature.stages import choose_extractor
 from unfeature.train import load_pictures
 
 ORIGINAL = "original"

@@ -11,18 +11,23 @@ from unfeature.errors import UserError
 from unfeature.evaluate import Verdict
 from unfeature.evaluate.criteria import overall
 from unfeature.folder import STAGES, RunFolder
+from unfeature.judging import evaluate_stage, report_stage
+from unfeature.learning import unlearn_stage
 from unfeature.progress import Progress
 from unfeature.settings import to_toml
-from unfeature.stages import (
-    evaluate_stage,
-    label_stage,
-    report_stage,
-    sample_stage,
-    target_stage,
-    unlearn_stage,
-)
+from unfeature.stages import label_stage, sample_stage, target_stage
 
 Stage = Callable[[RunFolder, Progress], Any]
+DO: dict[str, Stage] = {
+    "sample": sample_stage,
+    "label": label_stage,
+    "target": target_stage,
+    "unlearn": unlearn_stage,
+    "evaluate": evaluate_stage,
+    "report": report_stage,
+}
+"""What does each stage, in their order."""
+assert tuple(DO) == STAGES
 
 
 def run_experiment(
@@ -48,18 +53,12 @@ def run_experiment(
         _require_equal(run, experiment)
     else:
         run = RunFolder.create(path, experiment)
-    stages: dict[str, Stage] = {
-        "sample": sample_stage,
-        "label": label_stage,
-        "target": target_stage,
-        "unlearn": lambda run, progress: unlearn_stage(run, progress, resume=resume),
-        "evaluate": evaluate_stage,
-        "report": report_stage,
-    }
-    assert tuple(stages) == STAGES
-    for name, stage in stages.items():
+    for name, stage in DO.items():
         if not run.done(name):
-            stage(run, progress)
+            if name == "unlearn":
+                unlearn_stage(run, progress, resume=resume)
+            else:
+                stage(run, progress)
         if name == until:
             break
     return run

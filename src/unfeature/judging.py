@@ -1,0 +1,139 @@
+"""The last stages of a run: the verdict on fresh latents, and the report."""
+
+import time
+from dataclasses import asdict
+from typing import Any
+
+from unfeature.adapters.files import (
+    atomic,
+    load_tensors,
+    read_json,
+    save_tensors,
+    write_json,
+)
+from unfeature.adapters.pretrained import load_generator
+from unfeature.adapters.sources import load_source
+from unfeature.config import Experiment
+from unfeature.diagnostics import Diagnosis
+from unfeature.evaluate import Verdict, draw_pairs, extractor
+from unfeature.evaluate.criteria import decide
+from unfeature.evaluate.features import Extractor
+from unfeature.evaluate.quality import fid_spread
+from unfeature.evaluate.verdict import Pairs, clean_pictures, verdict
+from unfeature.examination import examine
+from unfeature.folder import RunFolder, versions
+from unfeature.generator import Generator
+from unfeature.labels import LatentSet, sample_seeds
+from unfeature.learning import current_eraser
+from unfeature.panel import load_panel
+from unfeature.progress import Progress
+from unfeature.report import ReportData, render, shown
+from unfeature.target import TargetVector
+
+
+def choose_extractor(experiment: Experiment, original: Generator) -> Extractor | None:
+    """The named feature extractor, or the shipped judge where it fits."""
+    if experiment.evaluate.features:
+        return extractor(experiment.evaluate.features)
+    return extractor("digits-judge") if original.image_shape == (1, 28, 28) else None
+
+
+def evaluate_stage(run: RunFolder, progress: Progress) -> Verdict:
+    """Judge original, erased ideal and unlearned on fresh latents."""
+    run.require("unlearn")
+    began = time.perf_counter()
+    experiment = run.experiment()
+    original, unlearned = load_source(experiment.generator), load_generator(run.unlearned)
+    panel = load_panel(run.path / "panel")
+    n = experiment.evaluate.n
+    progress.say(f"evaluating on {n} fresh latents; judge: {panel.judge.name}")
+    seed = experiment.seed
+    pairs = draw_pairs(
+        original,
+        unlearned,
+        current_eraser(run, experiment, original),
+        panel.judge,
+        sample_seeds(n, seed, "evaluate"),
+    )
+    features = choose_extractor(experiment, original)
+    reference = clean_pictures(original, panel.judge, n, seed=seed) if features else None
+    found = verdict(
+        pairs, judge=panel.judge.name, extractor=features, reference=reference, seed=seed
+    )
+    examination = examine(run, experiment.evaluate, pairs, original, unlearned)
+    spread = 0.0
+    if experiment.verdict.fid is not None and features is not None and reference is not None:
+        spread = fid_spread(features(pairs.unlearned)[0], features(reference)[0], seed=seed)
+    criteria = decide(
+        experiment.verdict.model_dump(), figures(found, examination.get("collateral", {}), spread)
+    )
+    write_json(run.criteria, [asdict(criterion) for criterion in criteria])
+    rows = shown(pairs, experiment.evaluate.grid)
+    save_tensors(run.path / "pairs.safetensors", vars(pairs[rows]))
+    write_json(run.verdict, found.as_dict())
+    run.finish("evaluate", began)
+    return found
+
+
+def figures(
+    found: Verdict, collateral: dict[str, Any], spread: float
+) -> dict[str, tuple[float, float, float, int]]:
+    """What `[verdict]` can set a limit to: value, low, high, number of pictures.
+
+    Args:
+        collateral: what `examine` found of other attributes; {} for nothing.
+        spread: standard deviation of the FID.
+    """
+    left, l1 = found.unlearned, found.negatives_l1
+    rows = {
+        "target_ratio": (left.value, left.low, left.high, left.n),
+        "negatives_l1": (l1.value, l1.low, l1.high, l1.n),
+    }
+    for name, key in (("changed", "never had it"), ("changed_having", "had it")):
+        if key in collateral:
+            changed = collateral[key]["changed"]
+            rows[name] = (changed["value"], changed["low"], changed["high"], changed["n"])
+    if "unlearned" in found.quality:
+        value = found.quality["unlearned"].fid
+        rows["fid"] = (value, value - 1.96 * spread, value + 1.96 * spread, left.n)
+    return rows
+
+
+def report_stage(run: RunFolder, progress: Progress) -> None:
+    """Write `report.html`."""
+    run.require("evaluate")
+    began = time.perf_counter()
+    experiment = run.experiment()
+    original, unlearned = load_source(experiment.generator), load_generator(run.unlearned)
+    eraser = current_eraser(run, experiment, original)
+    page = render(
+        ReportData(
+            feature=experiment.feature,
+            verdict=Verdict.from_dict(read_json(run.verdict)),
+            diagnosis=Diagnosis.from_dict(read_json(run.path / "diagnosis.json")),
+            labels=LatentSet.load(run.labels),
+            target=TargetVector.load(run.target),
+            threshold=getattr(eraser, "threshold", None),
+            eraser=eraser.name,
+            labeling=load_panel(run.path / "panel").notes,
+            pairs=Pairs(**load_tensors(run.path / "pairs.safetensors")),
+            examination=read_json(run.path / "examination.json"),
+            human=read_json(run.human) if run.human.exists() else None,
+            attack=read_json(run.attack) if run.attack.exists() else None,
+            criteria=run.read_criteria(),
+            history=run.read_history(),
+            facts={
+                "seed": str(experiment.seed),
+                "original": f"{original.spec.architecture}, weights {original.fingerprint}",
+                "unlearned": f"weights {unlearned.fingerprint}",
+                "seconds": ", ".join(f"{k} {v:.0f}" for k, v in run.seconds().items()),
+                **versions(),
+            },
+            settings=run.settings.read_text(),
+            command=f"unfeature run {run.settings} -o {run.path}-again",
+            columns=experiment.evaluate.grid,
+        )
+    )
+    with atomic(run.report) as temporary:
+        temporary.write_text(page)
+    run.finish("report", began)

@@ -1,0 +1,140 @@
+"""The stage in which a copy of the generator unlearns, with checkpoints."""
+
+import json
+import time
+from dataclasses import asdict
+from typing import Any
+
+from torch import Tensor
+
+from unfeature.adapters.encoder import encoding, load_encoder
+from unfeature.adapters.files import (
+    load_checkpoint,
+    save_checkpoint,
+    save_tensors,
+)
+from unfeature.adapters.pretrained import save_generator
+from unfeature.adapters.sources import load_source
+from unfeature.attack.encoder import adapted
+from unfeature.config import EncoderConfig, Experiment
+from unfeature.erase import Eraser
+from unfeature.evaluate import judged
+from unfeature.folder import RunFolder
+from unfeature.generator import Generator, draw
+from unfeature.labels import LatentSet, label, sample_seeds
+from unfeature.panel import Panel, load_panel
+from unfeature.progress import Progress
+from unfeature.rounds import first_fit, make_eraser, unlearn_in_rounds
+from unfeature.target import TargetVector
+from unfeature.unlearn import Check
+
+
+def unlearn_stage(run: RunFolder, progress: Progress, *, resume: bool = False) -> Generator:
+    """Fine-tune a copy of the original, with checkpoints."""
+    run.require("target")
+    began = time.perf_counter()
+    experiment = run.experiment()
+    settings = experiment.unlearn
+    original = load_source(experiment.generator)
+    labels = LatentSet.load(run.labels).require_generator(original)
+    panel = load_panel(run.path / "panel")
+    state = load_checkpoint(run.checkpoint) if resume and run.checkpoint.exists() else None
+    seconds_before = float(state.pop("seconds")) if state else 0.0
+    rows = run.read_history(until=state["done"]) if state else []
+    done = int(state.pop("done")) if state else 0
+
+    unlearned = original
+    held = original.latents_from_seeds(
+        sample_seeds(settings.check_n, experiment.seed, "check").tolist()
+    )
+    check = make_check(original, panel, held)
+    with (
+        progress.bar("unlearn", settings.steps * settings.rounds, initial=done) as bar,
+        run.history.open("w") as history,
+    ):
+        history.writelines(json.dumps(row) + "\n" for row in rows)
+        for item in unlearn_in_rounds(
+            original,
+            first_fit(TargetVector.load(run.target), labels, experiment.erase),
+            experiment.erase,
+            settings,
+            labeler=panel.gate,
+            residual=lambda g, r: label(
+                g,
+                seeds=sample_seeds(experiment.label.n, experiment.seed, f"round {r}"),
+                by=panel.gate,
+                feature=experiment.feature,
+            ),
+            check=check,
+            resume=state,
+            seed=experiment.seed,
+        ):
+            step, unlearned = item.step, item.step.generator
+            done += 1
+            history.write(json.dumps(_row(item.round, done, step)) + "\n")
+            bar.update()
+            if step.check is not None:
+                bar.set_postfix_str(
+                    f"left {step.check.target_ratio:.2%}, L1 {step.check.recon:.4f}"
+                )
+                history.flush()
+                seconds = seconds_before + time.perf_counter() - began
+                save_checkpoint(run.checkpoint, {**item.state(), "done": done, "seconds": seconds})
+        if state is not None and unlearned is original:  # nothing was left to do
+            unlearned = original.copy()
+            unlearned.module.load_state_dict(state["loop"]["average"])
+    unlearned = unlearned.copy().requires_grad(False)
+    notes = {"feature": experiment.feature, "unlearned from": original.fingerprint}
+    save_generator(unlearned.with_about(unlearned=notes), run.unlearned)
+    if experiment.encoder is not None and experiment.encoder.then == "adapt":
+        progress.say("adapting the encoder")
+        adapt_encoder(run, experiment, experiment.encoder, original)
+    for said in (run.human, run.attack):  # of other weights
+        said.unlink(missing_ok=True)
+    run.finish("unlearn", began - seconds_before)
+    return unlearned
+
+
+def adapt_encoder(
+    run: RunFolder, experiment: Experiment, settings: EncoderConfig, original: Generator
+) -> None:
+    """Write `encoder.safetensors` beside the unlearned weights: keys as the factory has them."""
+    made = adapted(
+        load_encoder(settings),
+        original,
+        current_eraser(run, experiment, original),
+        encode=encoding(settings, original),
+        steps=settings.steps,
+        seed=experiment.seed,
+    )
+    save_tensors(run.encoder, made.state_dict())
+
+
+def _row(number: int, done: int, step: Any) -> dict[str, Any]:
+    keys = ("loss", "recon", "unlearn", "percep", "edited", "learning_rate")
+    row = {"index": done, "round": number, **{key: getattr(step, key) for key in keys}}
+    if step.check is not None:
+        row["check"] = asdict(step.check)
+    return row
+
+
+def make_check(original: Generator, panel: Panel, held: Tensor) -> Any:
+    """The held-out check of the training loop, as the gate's labeller sees it."""
+    before = draw(original, held)
+    clean = judged(panel.gate, before) <= 0
+
+    def check(student: Generator) -> Check:
+        after = draw(student, held)
+        ratio = (judged(panel.gate, after) > 0).float().mean().item()
+        recon = (after[clean] - before[clean]).abs().mean().item() if clean.any() else 0.0
+        return Check(ratio, recon)
+
+    return check
+
+
+def current_eraser(run: RunFolder, experiment: Experiment, original: Generator) -> Eraser:
+    """The first round's eraser: the ideal that the report compares with."""
+    labels = LatentSet.load(run.labels).require_generator(original)
+    fit = first_fit(TargetVector.load(run.target), labels, experiment.erase)
+    gate = load_panel(run.path / "panel").gate
+    return make_eraser(fit, experiment.erase, original, gate, student=original)
