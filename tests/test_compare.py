@@ -97,6 +97,7 @@ def test_mistakes_get_one_clear_line(comparison: Path, capsys: pytest.CaptureFix
     assert "no settings file 'x.toml'" in says(capsys, "x.toml")
     assert "unknown key 'method'" in says(capsys, comparison, "--set", "method.x=1")
     assert "did you mean 'ours'" in says(capsys, comparison, "--set", "ours=our")
+    assert "a folder; name" in says(capsys, comparison, "--set", "ours=oracle")
     assert "steps" in says(capsys, comparison, "--set", "methods.redaction.steps=-1")
     assert "needs training data" in says(capsys, comparison, "--set", "data=")
     assert "did you mean 'paper'" in says(capsys, comparison, "--only", "ours", "papr")

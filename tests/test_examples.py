@@ -6,8 +6,10 @@ import pytest
 import torch
 
 import unfeature as uf
+from unfeature.adapters.encoder import encoding, load_encoder
 from unfeature.adapters.sources import load_source
 from unfeature.cli import main
+from unfeature.comparison import read_comparison
 from unfeature.evaluate import judged
 from unfeature.settings import read_experiment
 
@@ -28,6 +30,30 @@ def test_example_settings_and_generators(
     assert images.flatten(1).std(dim=0).mean() > 0.1  # four different pictures
     paper = read_experiment(path, ["erase.gate=paper"])
     assert paper.erase.gate == "paper"
+
+
+@pytest.mark.parametrize("name", ["celeba_vae", "mnist_vae"])
+def test_third_party_encoders_find_the_latents(
+    name: str, shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    experiment = read_experiment(Path(f"examples/{name}/experiment.toml"))
+    assert experiment.encoder is not None
+    original = load_source(experiment.generator)
+    encode = encoding(experiment.encoder, original)(load_encoder(experiment.encoder))
+    latents = original.latents_from_seeds(range(100))
+    found = encode(uf.draw(original, latents))
+    assert torch.corrcoef(torch.stack([found.flatten(), latents.flatten()]))[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("experiments/*.toml")), ids=lambda p: p.stem)
+def test_comparisons_can_be_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    comparison = read_comparison(path)
+    assert {"ours", "robust", "paper"} <= set(comparison.methods)
+    paper, robust = comparison.resolved("paper"), comparison.resolved("robust")
+    assert (paper.erase.gate, paper.unlearn.reuse, paper.unlearn.average) == ("paper", 1, 0)
+    assert robust.unlearn.robust > 0
 
 
 def test_a_third_partys_generator_end_to_end(

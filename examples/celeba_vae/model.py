@@ -22,3 +22,26 @@ class Decoder(nn.Module):
         for layer, norm in ((self.d2, self.bn6), (self.d3, self.bn7), (self.d4, self.bn8)):
             x = F.leaky_relu(norm(layer(x)), 0.2)
         return torch.sigmoid(self.d5(x))
+
+
+class Encoder(nn.Module):
+    """3×64×64 pixels in [0, 1] → the mean of q(z | x)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.e1, self.bn1 = nn.Conv2d(3, 32, 4, 2, 1), nn.BatchNorm2d(32)
+        self.e2, self.bn2 = nn.Conv2d(32, 32, 4, 2, 1), nn.BatchNorm2d(32)
+        self.e3, self.bn3 = nn.Conv2d(32, 64, 4, 2, 1), nn.BatchNorm2d(64)
+        self.e4, self.bn4 = nn.Conv2d(64, 64, 4, 2, 1), nn.BatchNorm2d(64)
+        self.fc1 = nn.Linear(1024, 32)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        layers = (
+            (self.e1, self.bn1),
+            (self.e2, self.bn2),
+            (self.e3, self.bn3),
+            (self.e4, self.bn4),
+        )
+        for layer, norm in layers:
+            x = F.leaky_relu(norm(layer(x)), 0.2)
+        return self.fc1(x.flatten(1))

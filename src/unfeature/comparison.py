@@ -79,6 +79,8 @@ class Comparison(Settings):
                 f"'ours' names '{self.ours}', which is not under [methods]"
                 f"{did_you_mean(self.ours, self.methods)}"
             )
+        if isinstance(self.methods[self.ours], Folder):
+            raise ValueError(f"'ours' names '{self.ours}', a folder; name a method that is trained")
         return self
 
     def only(self, names: Iterable[str]) -> "Comparison":
