@@ -38,7 +38,7 @@ from unfeature.labels import LatentSet, sample_seeds
 from unfeature.methods import METHODS, Problem
 from unfeature.panel import Panel, load_panel
 from unfeature.progress import Progress
-from unfeature.report.comparison import Row, render_comparison, table
+from unfeature.report.comparison import Row, render_comparison, sheet, table
 from unfeature.run import run_experiment
 from unfeature.train import load_pictures
 
@@ -63,7 +63,8 @@ class Place:
 def compare(
     comparison: Comparison, path: Path, *, resume: bool = False, progress: Progress | None = None
 ) -> list[Row]:
-    """The rows of the table; `path` holds it as `comparison.html`, `.md` and `.json`.
+    """The rows of the table; `path` holds it as `comparison.html`, `.md`, `.png` and
+    `.json`.
 
     Args:
         resume: go on with the comparison in `path`: what is trained or measured there is kept.
@@ -93,8 +94,11 @@ def compare(
     write_json(path / "comparison.json", [row.as_dict() for row in rows])
     with atomic(path / "comparison.md") as temporary:
         temporary.write_text(table(rows))
+    viewer = _viewer(place)
+    with atomic(path / "comparison.png") as temporary:
+        temporary.write_bytes(sheet(viewer))
     with atomic(path / "comparison.html") as temporary:
-        temporary.write_text(render_comparison(comparison.resolved().feature, rows, _viewer(place)))
+        temporary.write_text(render_comparison(comparison.resolved().feature, rows, viewer))
     return rows
 
 

@@ -159,9 +159,6 @@ def render_comparison(feature: str, rows: Sequence[Row], viewer: dict[str, Tenso
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    columns = min(len(images) for images in viewer.values())
-    sheet = grid(torch.cat([images[:columns] for images in viewer.values()]), columns)
-    zoom = 2 if next(iter(viewer.values())).shape[-1] < 48 else 1
     bars = [
         (row.name, plots.change_bars(row.measured[0]["lacking"]["changes"]))
         for row in rows
@@ -173,10 +170,17 @@ def render_comparison(feature: str, rows: Sequence[Row], viewer: dict[str, Tenso
         standing=standing(rows),
         plot=plots.fronts([(row.name, *_extent(row)) for row in rows if row.point]),
         names=list(viewer),
-        sheet=base64.b64encode(png(sheet, zoom=zoom)).decode(),
+        sheet=base64.b64encode(sheet(viewer)).decode(),
         bars=bars,
         n=rows[0].measured[0]["target"]["n"],
     )
+
+
+def sheet(viewer: dict[str, Tensor]) -> bytes:
+    """A PNG: one row a method, one column a latent."""
+    columns = min(len(images) for images in viewer.values())
+    page = grid(torch.cat([images[:columns] for images in viewer.values()]), columns)
+    return png(page, zoom=2 if next(iter(viewer.values())).shape[-1] < 48 else 1)
 
 
 def _extent(row: Row) -> tuple[plots.Extent, plots.Extent]:
