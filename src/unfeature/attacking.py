@@ -83,10 +83,13 @@ def attack_run(
     for name, generator in generators.items():
         progress.say(f"attacking the {name}: {table.n} latents")
         found["generators"][name] = siege.of(generator, seeds, table, seed=experiment.seed)
-    if experiment.encoder is not None:
-        found["encoder"] = _encoder(run, experiment, experiment.encoder, generators, panel.judge)
-    if table.inversions or table.relearn:
-        found |= _weights(experiment, original, generators, panel.judge, progress)
+    weights = bool(table.inversions or table.relearn)
+    if weights or experiment.encoder is not None:
+        pictures = _pictures(experiment, original, panel.judge)
+        if experiment.encoder is not None:
+            found["encoder"] = _encoder(run, experiment.encoder, generators, pictures, panel.judge)
+        if weights:
+            found |= _weights(experiment, pictures, generators, panel.judge, progress)
     found["seconds"] = round(time.perf_counter() - began, 1)
     write_json(run.attack, found)
     return found
@@ -107,15 +110,15 @@ def find_attacker(
 
 def _encoder(
     run: RunFolder,
-    experiment: Experiment,
     settings: EncoderConfig,
     generators: dict[str, Generator],
+    pictures: tuple[Tensor, Tensor],
     judge: Labeler,
 ) -> dict[str, Any]:
     """What the shipped encoder gives away: with the original decoder, and with the unlearned one;
     and what the adapted one does, where there is one."""
     original, unlearned = generators["original"], generators["unlearned"]
-    having, lacking = _pictures(experiment, original, judge)
+    having, lacking = pictures
     of = encoding(settings, original)
     old = of(load_encoder(settings))
     pairs = {
@@ -141,14 +144,14 @@ def _pictures(experiment: Experiment, original: Generator, judge: Labeler) -> tu
 
 def _weights(
     experiment: Experiment,
-    original: Generator,
+    pictures: tuple[Tensor, Tensor],
     generators: dict[str, Generator],
     judge: Labeler,
     progress: Progress,
 ) -> dict[str, Any]:
     """Inversion of pictures that have the feature, and relearning from some of them."""
     table, seed = experiment.attack, experiment.seed
-    having, lacking = _pictures(experiment, original, judge)
+    having, lacking = pictures
     most = max([table.inversions, *table.relearn])
     if len(having) < most or not len(lacking):
         raise UserError(

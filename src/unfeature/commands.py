@@ -70,9 +70,8 @@ def sample(arguments: Any) -> None:
 def one_stage(arguments: Any) -> int:
     from unfeature import texts
     from unfeature.folder import RunFolder
-    from unfeature.learning import unlearn_stage
     from unfeature.progress import Progress
-    from unfeature.run import DO
+    from unfeature.run import do_stage
     from unfeature.settings import read_experiment
 
     run = RunFolder.open(arguments.run)
@@ -89,11 +88,7 @@ def one_stage(arguments: Any) -> int:
     resume = getattr(arguments, "resume", False)
     if not resume:
         run.reopen(arguments.stage)
-    progress = Progress(arguments.quiet)
-    if arguments.stage == "unlearn":
-        unlearn_stage(run, progress, resume=resume)
-    else:
-        DO[arguments.stage](run, progress)
+    do_stage(run, arguments.stage, Progress(arguments.quiet), resume=resume)
     show(arguments, *texts.after(run, arguments.stage))
     return status(run) if arguments.stage == "evaluate" else 0
 

@@ -1,6 +1,5 @@
 """Settings of a comparison: one experiment, several methods, several training seeds."""
 
-import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,7 +17,7 @@ from unfeature.methods import (
     Redaction,
     Rejection,
 )
-from unfeature.settings import apply_override, explain, read_experiment
+from unfeature.settings import explain, read_experiment, read_toml
 
 
 class Unlearn(Settings):
@@ -120,15 +119,7 @@ def read_comparison(path: Path, overrides: Iterable[str] = ()) -> Comparison:
         UserError: one line for what is wrong.
     """
     try:
-        values = tomllib.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise UserError(f"there is no settings file '{path}'") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"'{path}' is not readable TOML: {error}") from error
-    for override in overrides:
-        apply_override(values, override)
-    try:
-        comparison = Comparison(**values)
+        comparison = Comparison(**read_toml(path, overrides))
     except ValidationError as error:
         raise UserError(f"{path}: {explain(dict(error.errors()[0]), Comparison)}") from error
     for name in comparison.methods:

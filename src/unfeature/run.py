@@ -30,6 +30,14 @@ DO: dict[str, Stage] = {
 assert tuple(DO) == STAGES
 
 
+def do_stage(run: RunFolder, name: str, progress: Progress, *, resume: bool = False) -> None:
+    """Do one stage; `resume` means something only to "unlearn", which has checkpoints."""
+    if name == "unlearn":
+        unlearn_stage(run, progress, resume=resume)
+    else:
+        DO[name](run, progress)
+
+
 def run_experiment(
     experiment: Experiment,
     path: Path,
@@ -53,12 +61,9 @@ def run_experiment(
         _require_equal(run, experiment)
     else:
         run = RunFolder.create(path, experiment)
-    for name, stage in DO.items():
+    for name in STAGES:
         if not run.done(name):
-            if name == "unlearn":
-                unlearn_stage(run, progress, resume=resume)
-            else:
-                stage(run, progress)
+            do_stage(run, name, progress, resume=resume)
         if name == until:
             break
     return run

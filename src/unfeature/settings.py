@@ -19,6 +19,15 @@ def read_experiment(path: Path, overrides: Iterable[str] = ()) -> Experiment:
     Raises:
         UserError: one line for each thing wrong, naming file and key.
     """
+    return check_experiment(read_toml(path, overrides), where=str(path))
+
+
+def read_toml(path: Path, overrides: Iterable[str] = ()) -> dict[str, Any]:
+    """The plain values in a TOML file, with `section.key=value` overrides.
+
+    Raises:
+        UserError: there is no such file, or it cannot be read.
+    """
     try:
         values = tomllib.loads(path.read_text())
     except FileNotFoundError as error:
@@ -27,7 +36,7 @@ def read_experiment(path: Path, overrides: Iterable[str] = ()) -> Experiment:
         raise UserError(f"'{path}' is not readable TOML: {error}") from error
     for override in overrides:
         apply_override(values, override)
-    return check_experiment(values, where=str(path))
+    return values
 
 
 def check_experiment(values: dict[str, Any], *, where: str) -> Experiment:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from unfeature.config import LossName
+from unfeature.config import AttackConfig, LossName
 
 Draw = Callable[[Tensor], Tensor]
 Score = Callable[[Tensor], Tensor]
@@ -68,8 +68,22 @@ class Found:
         return (self.scores <= self.confidence).nonzero().squeeze(1)
 
 
-def joined(parts: list[Found]) -> Found:
-    """Several searches' rows as one."""
+def in_batches(
+    latents: Float[Tensor, "n *latent"],
+    config: AttackConfig,
+    search: Callable[[Found, Tensor, int], None],
+) -> Found:
+    """A search of many latents, `config.batch_size` at a time.
+
+    Args:
+        search: fills in what is found from some latents, given them and the number of the first.
+    """
+    parts = []
+    for start in range(0, len(latents), config.batch_size):
+        part = latents[start : start + config.batch_size]
+        found = Found.start(part, config.confidence)
+        search(found, part, start)
+        parts.append(found)
     return Found(
         torch.cat([part.latents for part in parts]),
         torch.cat([part.scores for part in parts]),

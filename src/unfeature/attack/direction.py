@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unfeature.attack.base import Draw, Found, Score, joined
+from unfeature.attack.base import Draw, Found, Score, in_batches
 from unfeature.attack.pgd import reach
 from unfeature.attack.region import Ball, Region, into_both
 from unfeature.config import AttackConfig
@@ -25,11 +25,9 @@ def along(
     direction: Float[Tensor, "*latent"],
 ) -> Found:
     """Walk from each latent both ways along a direction, to the ball's edge, in `steps` queries."""
-    parts = []
     unit = direction / direction.norm()
-    for start in range(0, len(latents), config.batch_size):
-        part = latents[start : start + config.batch_size]
-        found = Found.start(part, config.confidence)
+
+    def search(found: Found, part: Tensor, start: int) -> None:
         for query in range(config.steps):
             rows = found.left
             if not len(rows):
@@ -39,8 +37,8 @@ def along(
             share = ((query + 1) // 2) / max(1, config.steps // 2)
             tried = into_both(ball.centers + sign * share * reach(ball) * unit, ball, region)
             found.see(rows, tried, score(draw(tried)))
-        parts.append(found)
-    return joined(parts)
+
+    return in_batches(latents, config, search)
 
 
 def refitted(

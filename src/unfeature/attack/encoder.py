@@ -21,6 +21,7 @@ from unfeature.evaluate.statistics import Ratio, wilson
 from unfeature.evaluate.verdict import judged
 from unfeature.generator import Generator, draw
 from unfeature.labelers.base import Labeler
+from unfeature.pool import teach
 from unfeature.seeds import rng
 from unfeature.training.loop import update
 
@@ -87,10 +88,8 @@ def adapted(
     random = rng(seed, "encoder")
     for _ in range(steps):
         latents = original.sample_latents(batch_size, random)
+        bare = teach(original, eraser, latents).images.clone()
         with torch.no_grad():
-            images = original(latents)
-            erasure = eraser.erase(latents)
-            bare = original(erasure.latents) if erasure.images is None else erasure.images
-            wanted = old(bare)
-        update(optimizer, (new(images.clone()) - wanted.clone()).square().sum(1).mean())
+            images, wanted = original(latents), old(bare)
+        update(optimizer, (new(images) - wanted).square().sum(1).mean())
     return student.eval().requires_grad_(False)

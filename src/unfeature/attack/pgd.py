@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unfeature.attack.base import Draw, Found, Score, climbed, joined
+from unfeature.attack.base import Draw, Found, Score, climbed, in_batches
 from unfeature.attack.region import Ball, Region, into_both
 from unfeature.config import AttackConfig
 from unfeature.seeds import rng
@@ -46,18 +46,16 @@ def pgd(
         latents: where the searches begin; in the region.
         first: the number of the first row, from which, with `seed`, its noise follows.
     """
-    parts = []
-    for start in range(0, len(latents), config.batch_size):
-        part = latents[start : start + config.batch_size]
-        found = Found.start(part, config.confidence)
+
+    def search(found: Found, part: Tensor, start: int) -> None:
         for restart in range(config.restarts):
             rows = found.left
             if len(rows):
                 ball = Ball(part[rows], config.epsilon, config.norm)
                 noise = noises(part.shape[1:], rows + first + start, restart, seed)
                 _climb(draw, score, found, rows, ball, region, config, noise)
-        parts.append(found)
-    return joined(parts)
+
+    return in_batches(latents, config, search)
 
 
 def noises(

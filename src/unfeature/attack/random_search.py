@@ -4,10 +4,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unfeature.attack.base import Draw, Found, Score, joined
+from unfeature.attack.base import Draw, Found, Score, in_batches
 from unfeature.attack.pgd import begin, noises
 from unfeature.attack.region import Ball, Region
 from unfeature.config import AttackConfig
+
+GOLDEN = 0.6180339887
+"""Its multiples, modulo 1, are spread evenly over [0, 1] however many there are."""
 
 
 @torch.inference_mode()
@@ -25,23 +28,17 @@ def random_search(
 
     Args: as `unfeature.attack.pgd.pgd` has them; nothing needs to be differentiable.
     """
-    parts = []
-    for start in range(0, len(latents), config.batch_size):
-        part = latents[start : start + config.batch_size]
-        found = Found.start(part, config.confidence)
-        total = config.steps * config.restarts
-        for query in range(total):
+
+    def search(found: Found, part: Tensor, start: int) -> None:
+        for query in range(config.steps * config.restarts):
             rows = found.left
             if not len(rows):
                 break
-            length = (
-                config.epsilon
-                if config.epsilon == float("inf")
-                else (config.epsilon * ((query * 0.6180339887) % 1 if query else 0))
-            )
+            share = query * GOLDEN % 1  # nought first: the latent itself
+            length = config.epsilon if config.epsilon == float("inf") else config.epsilon * share
             ball = Ball(part[rows], length, config.norm)
             noise = noises(part.shape[1:], rows + first + start, query, seed)
             tried = begin(ball, region, noise)
             found.see(rows, tried, score(draw(tried)))
-        parts.append(found)
-    return joined(parts)
+
+    return in_batches(latents, config, search)

@@ -13,6 +13,7 @@ from torch import Tensor
 from unfeature.evaluate.contest import beyond
 from unfeature.pictures import grid, png
 from unfeature.report import plots
+from unfeature.report.words import spanned
 
 Figures = dict[str, Any]
 
@@ -87,11 +88,8 @@ COLUMNS: tuple[tuple[str, tuple[str, ...], str], ...] = (
 def cells(row: Row) -> dict[str, str]:
     """The row, by column."""
     ratios = row.values("target", "value")
-    if len(ratios) > 1:
-        left = _spread(ratios, ".2%")
-    else:
-        ratio = row.measured[0]["target"]
-        left = f"{ratio['value']:.2%} [{ratio['low']:.2%}, {ratio['high']:.2%}]"
+    one = spanned(row.measured[0]["target"], ".2%")
+    left = _spread(ratios, ".2%") if len(ratios) > 1 else one
     found = {"method": row.name, "left": left}
     for title, path, form in COLUMNS:
         found[title] = _spread(row.values(*path), form)

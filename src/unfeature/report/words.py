@@ -23,6 +23,11 @@ def examination_text(found: dict[str, Any]) -> list[str]:
     return lines
 
 
+def spanned(row: dict[str, Any], form: str) -> str:
+    """A figure with its interval: `value [low, high]`."""
+    return f"{row['value']:{form}} [{row['low']:{form}}, {row['high']:{form}}]"
+
+
 def human_text(found: dict[str, Any]) -> list[str]:
     """What a person found in pairs of pictures, in sentences."""
     left, before = found["unlearned"], found["original"]
@@ -55,8 +60,7 @@ def attack_rows(found: dict[str, Any]) -> list[dict[str, str]]:
                 radius = "∞" if point["epsilon"] is None else f"{point['epsilon']:g}"
                 row = {"generator": generator, "attack": attack, "ε": radius}
                 for title in ("naive", "judged", "passed"):
-                    ratio = point[title]
-                    row[title] = f"{ratio['value']:.1%} [{ratio['low']:.1%}, {ratio['high']:.1%}]"
+                    row[title] = spanned(point[title], ".1%")
                 for title, key in (("FID", "fid"), ("IS", "is")):
                     row[title] = f"{point[key]:.2f}" if key in point else "–"
                 row["queries"] = f"{point['queries']:.0f}"
@@ -79,15 +83,14 @@ def attack_text(found: dict[str, Any]) -> list[str]:
     for name, row in found.get("encoder", {}).get("leaks", {}).items():
         back = row["back"]
         lines.append(
-            f"{name}: of {back['n']} encoded pictures with the feature {back['value']:.1%} "
-            f"[{back['low']:.1%}, {back['high']:.1%}] are decoded with it; a probe on the latents "
-            f"tells them with an AUC of {row['auc']:.3f}"
+            f"{name}: of {back['n']} encoded pictures with the feature {spanned(back, '.1%')} are "
+            f"decoded with it; a probe on the latents tells them with an AUC of {row['auc']:.3f}"
         )
     for name, row in found.get("inversion", {}).items():
         back = row["back"]
         lines.append(
-            f"inversion, {name}: of {back['n']} pictures with the feature {back['value']:.1%} "
-            f"[{back['low']:.1%}, {back['high']:.1%}] come back with it, at L1 "
+            f"inversion, {name}: of {back['n']} pictures with the feature "
+            f"{spanned(back, '.1%')} come back with it, at L1 "
             f"{row['l1']['value']:.3f}"
         )
     for name, lessons in found.get("relearning", {}).items():
