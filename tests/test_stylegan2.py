@@ -11,13 +11,16 @@ from unfeature.adapters.files import read_json, write_json
 from unfeature.adapters.sources import load_source
 from unfeature.config import GeneratorConfig, UnlearnConfig
 from unfeature.datasets import ImageSet
-from unfeature.erase import Eraser, Erasure
+from unfeature.erase import Eraser, Erasure, ImageEraser
 from unfeature.errors import UserError
 from unfeature.generator import Generator, GeneratorSpec
+from unfeature.labelers import FunctionLabeler
+from unfeature.labels import label
 from unfeature.models.equalized import EqualConv, EqualLinear, binomial, blur, upsample, widths
 from unfeature.models.stylegan2 import MappingNetwork, ModulatedConv, StyleGAN2Generator
 from unfeature.models.stylegan2_discriminator import StyleGAN2Discriminator, with_group_deviation
 from unfeature.seeds import rng
+from unfeature.target import TargetVector
 from unfeature.training import TrainConfig, fit
 from unfeature.training.augment import AugmentController, augment
 from unfeature.training.loop import lazy_adam
@@ -343,6 +346,34 @@ def test_unlearning_in_w_leaves_the_mapping(generator: Generator) -> None:
     changed = [n for n, t in original.module.state_dict().items() if not torch.equal(t, learnt[n])]
     assert "synthesis.constant" in changed
     assert original.fingerprint == before
+
+
+def test_every_layer_may_have_a_w_of_its_own(generator: Generator) -> None:
+    original = generator.in_space("w")
+    latents = original.latents_from_seeds(range(60))
+    apart = original.per_layer(latents)
+    torch.testing.assert_close(original(apart), original(latents))
+    bright = FunctionLabeler(lambda images: images.mean(dim=(1, 2, 3)), "brightness", threshold=0.0)
+    middle = bright.score(original(latents)).median().item()
+    labeler = replace(bright, threshold=middle)
+    seeds = torch.arange(60)
+    target = TargetVector.fit(label(original, seeds=seeds, by=labeler, feature="bright"))
+    one = ImageEraser(
+        original, labeler, target, path="donors", margin=1e-3, pictures=200, towards=original
+    )
+    found, freer = one.erase(latents), replace(one, layers=True).erase(latents)
+    assert torch.equal(found.edited, freer.edited)
+    assert found.edited.any()
+    assert freer.latents.shape == apart.shape
+    assert torch.equal(freer.latents[~freer.edited], apart[~freer.edited])
+    assert found.images is not None
+    assert freer.images is not None
+    torch.testing.assert_close(freer.images, original(freer.latents), atol=1e-5, rtol=1e-4)
+    assert (labeler.score(freer.images) <= 0).all()
+    before = original(latents)
+    assert (freer.images - before).abs().mean() < (found.images - before).abs().mean()
+    with pytest.raises(UserError, match=r"in z has no w for each layer; leave out erase\.layers"):
+        generator.per_layer(latents)
 
 
 def test_the_generator_waits_for_discriminators_that_know_nothing(images: ImageSet) -> None:

@@ -155,6 +155,9 @@ class EraseConfig(Settings):
     """For "descent" and "donors", in the first round: steps from ẑ towards the original's own
     picture, so that less of it changes; each costs as much as a step of the descent, and needs a
     labeller that can be differentiated."""
+    layers: bool = False
+    """For `refine` and `approaches` in w of a StyleGAN2: move every layer's w by itself; take more
+    steps then, e.g. `refine` = 60."""
     keep: tuple[str, ...] = ()
     """For "descent" and "donors", when a classifier of attributes labels: which of its other
     attributes should stay as they are in ẑ's picture."""

@@ -6,7 +6,7 @@ Moon, Cho, Kim (AAAI 2024), section 3.3, with z_e a unit vector that points towa
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Literal
 
@@ -30,12 +30,13 @@ class Erasure:
     """What an eraser did to a batch of latents.
 
     Attributes:
-        latents: ẑ; equal to z where the gate is shut.
+        latents: ẑ; equal to z where the gate is shut. With `ImageEraser.layers`, one w for each
+            layer, which the generator takes, too.
         edited: where the gate was open, the `sim` of the paper's loss.
         images: f(ẑ), where the eraser had to draw it anyway, else None.
     """
 
-    latents: Float[Tensor, "n *latent"]
+    latents: Float[Tensor, "n *erased"]
     edited: Bool[Tensor, " n"]
     images: Float[Tensor, "n c h w"] | None = None
 
@@ -109,6 +110,8 @@ class ImageEraser(Eraser):
             the original's, so that as little as possible changes, or in later rounds g's, which is
             the easiest to learn. Attributes that the labeller looks at, too, are kept.
         approaches: steps of that.
+        layers: for generators with w: whether these steps move every layer's w by itself
+            (`Generator.per_layer`), which gets nearer than one w for all can.
     """
 
     original: Generator
@@ -123,6 +126,7 @@ class ImageEraser(Eraser):
     pictures: int = 3000
     towards: Generator | None = None
     approaches: int = 12
+    layers: bool = False
     gate: str = field(default="image", init=False)
 
     @cached_property
@@ -142,11 +146,12 @@ class ImageEraser(Eraser):
         scores, kept = look(self.labeler, images)
         edited = scores > 0
         rows = edited.nonzero().squeeze(1)
+        erased = self._apart(latents)
         if len(rows) == 0:
-            return Erasure(latents, edited, images)
+            return Erasure(erased, edited, images)
         found = self._search(latents[rows], images[rows], kept[rows])
         return Erasure(
-            latents.index_copy(0, rows, found.latents),
+            erased.index_copy(0, rows, found.latents),
             edited,
             images.index_copy(0, rows, found.images),
         )
@@ -195,15 +200,23 @@ class ImageEraser(Eraser):
             )
         if self.towards is None:
             return found
+        apart = self._apart(found.latents)
         return approach(
-            found,
+            replace(found, latents=apart),
             self.towards(latents),
             self.original,
             seen,
             kept=kept,
             margin=self.margin,
             steps=self.approaches,
+            stride=(apart.numel() / found.latents.numel()) ** 0.5,
         )
+
+    def _apart(self, latents: Tensor) -> Tensor:
+        """One w for each layer, where these are moved by themselves."""
+        if self.layers and self.towards is not None:
+            return self.original.per_layer(latents).contiguous()
+        return latents
 
 
 def threshold_for(

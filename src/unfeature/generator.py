@@ -152,6 +152,21 @@ class Generator:
             twin.spec = replace(twin.spec, latent_shape=shape)
         return twin
 
+    def per_layer(self, latents: Float[Tensor, "n w"]) -> Float[Tensor, "n layers w"]:
+        """The same latents, a w for each layer, which draw the same images and may be moved apart:
+        W⁺ of Abdal, Qin, Wonka, "Image2StyleGAN" (ICCV 2019, arXiv 1904.03189).
+
+        Raises:
+            UserError: latents are not of w, or the synthesis network takes one w for all layers.
+        """
+        layers = getattr(self._style.synthesis, "num_ws", 0) if self.latent_space == "w" else 0
+        if not layers:
+            raise UserError(
+                f"generator '{self.spec.architecture}' in {self.latent_space} has no w for each "
+                "layer; leave out erase.layers, or take a StyleGAN2 with latent_space 'w'"
+            )
+        return latents[:, None].expand(-1, layers, -1)
+
     def copy(self) -> "Generator":
         """An independent generator with equal weights."""
         twin = copy.copy(self)

@@ -113,6 +113,7 @@ def make_eraser(
             pictures=config.donors,
             towards=student if config.path != "line" and approaches else None,
             approaches=approaches,
+            layers=config.layers,
         )
     parts = zip(fit.targets, fit.numbers, strict=True)
     erasers = tuple(LinearEraser(target, number, config.gate) for target, number in parts)

@@ -151,6 +151,7 @@ def approach(
     kept: Float[Tensor, "n k"],
     margin: float,
     steps: int,
+    stride: float = 1.0,
 ) -> Found:
     """From latents without the feature to ones whose pictures are nearer to `goal`.
 
@@ -163,6 +164,7 @@ def approach(
         goal: one picture each.
         look, kept: as for `descent`.
         steps: how many.
+        stride: their length, against that for one latent; √k for k layers that move apart.
     """
     latents, images, scores = found.latents.clone(), found.images.clone(), found.scores.clone()
     least = torch.full_like(scores, torch.inf)
@@ -183,7 +185,7 @@ def approach(
         flat = slope.flatten(1)
         unit = (flat / flat.norm(dim=1, keepdim=True).clamp(min=1e-8)).view_as(slope)
         push = 0.6 * push + unit
-        now = now - (0.12 * (1 - step / steps) + 0.02) * push
+        now = now - stride * (0.12 * (1 - step / steps) + 0.02) * push
     return Found(latents, images, scores)
 
 
