@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unfeature.attack.pgd import begin
+from unfeature.attack.pgd import begin, uphill
 from unfeature.attack.region import Ball, into_both, plausible
 from unfeature.config import UnlearnConfig
 from unfeature.erase import Eraser
@@ -70,16 +70,15 @@ class Attacker:
     ) -> Float[Tensor, "n *latent"]:
         """A few steps uphill, each ε/3 long, inside the balls and among plausible latents."""
         ball = Ball(centers, self.config.robust_epsilon)
-        length = self.config.robust_epsilon / 3
+        length = torch.full((len(latents),), self.config.robust_epsilon / 3)
         wanted = [p.requires_grad for p in student.module.parameters()]
         student.requires_grad(False)
         for _ in range(self.config.robust_steps):
             here = latents.detach().requires_grad_(True)
             score = self.labeler.score(student(here)).sum()
             (slope,) = torch.autograd.grad(score, here)
-            flat = slope.flatten(1)
-            step = length * flat / flat.norm(dim=1, keepdim=True).clamp(min=1e-12)
-            latents = into_both(here.detach() + step.view_as(slope), ball, self.region, times=3)
+            moved = here.detach() + uphill(slope, ball.norm, length)
+            latents = into_both(moved, ball, self.region, times=3)
         for parameter, flag in zip(student.module.parameters(), wanted, strict=True):
             parameter.requires_grad_(flag)
         return latents.detach()

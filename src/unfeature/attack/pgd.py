@@ -21,7 +21,7 @@ from torch import Tensor
 
 from unfeature.attack.base import Draw, Found, Score, climbed, in_batches
 from unfeature.attack.region import Ball, Region, into_both
-from unfeature.config import AttackConfig
+from unfeature.config import AttackConfig, Norm
 from unfeature.seeds import rng
 
 MOMENTUM = 0.75
@@ -120,13 +120,13 @@ def _climb(
         if not keep.all():
             rows, ball, now, before = rows[keep], ball.rows(keep), now[keep], before[keep]
             slope, size, best, waited = slope[keep], size[keep], best[keep], waited[keep]
-        moved = into_both(now + _uphill(slope, config.norm, size), ball, region)
+        moved = into_both(now + uphill(slope, config.norm, size), ball, region)
         ahead = now + MOMENTUM * (moved - now) + (1 - MOMENTUM) * (now - before)
         now, before = into_both(ahead if step else moved, ball, region), now
 
 
-def _uphill(slope: Tensor, norm: str, size: Tensor) -> Tensor:
-    """A step of each row's size."""
+def uphill(slope: Tensor, norm: Norm, size: Tensor) -> Tensor:
+    """A step of each row's size along the gradient (L2) or its sign (L∞)."""
     flat = slope.flatten(1)
     length = flat.norm(dim=1, keepdim=True).clamp(min=1e-12)
     steepest = flat.sign() if norm == "linf" else flat / length

@@ -101,7 +101,7 @@ def measure(jury: Jury, before: Sight, after: Sight, *, paired: bool, seed: int 
     having = lacking = None
     if paired and not had.all():
         a, b = after.images[~had], before.images[~had]
-        l1 = mean((a - b).abs().flatten(1).mean(1))
+        l1 = mean(_distance(before, after)[~had])
         msssim = MSSSIM(*a.shape[2:], device=a.device)
         pairs = zip(a.split(256), b.split(256), strict=True)
         similar = mean(torch.cat([msssim(x, y) for x, y in pairs]))

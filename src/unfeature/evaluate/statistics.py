@@ -10,26 +10,24 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Ratio:
-    """A share in [0, 1], its Wilson interval, and how many it is a share of."""
+class Estimate:
+    """A figure, its 95% interval, and how many values it is made of."""
 
     value: float
     low: float
     high: float
     n: int
+
+
+class Ratio(Estimate):
+    """A share in [0, 1], with its Wilson interval."""
 
     def __str__(self) -> str:
         return f"{self.value:.2%} [{self.low:.2%}, {self.high:.2%}]"
 
 
-@dataclass(frozen=True)
-class Mean:
-    """A mean, its 95% t-interval, and how many values it is the mean of."""
-
-    value: float
-    low: float
-    high: float
-    n: int
+class Mean(Estimate):
+    """A mean, with its t-interval."""
 
     def __str__(self) -> str:
         return f"{self.value:.4f} [{self.low:.4f}, {self.high:.4f}]"

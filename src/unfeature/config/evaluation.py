@@ -1,0 +1,45 @@
+"""Settings: how the result is judged, and what it may be at most."""
+
+from pydantic import Field
+
+from unfeature.config.base import Settings
+from unfeature.config.labels import LabelerConfig
+
+
+class EvaluateConfig(Settings):
+    """How the result is judged."""
+
+    n: int = Field(5000, ge=2)
+    """Fresh latents, the same for original, erased and unlearned."""
+    judge: LabelerConfig | None = None
+    """Who judges; when not given, the labelling function itself, or for other labellers a second
+    classifier distilled from labels the first has not seen."""
+    features: str = ""
+    """Extractor for FID, KID and IS: a shipped judge, a folder, "inception", or "inception:FILE";
+    when not given, the shipped digits judge for 1×28×28 images, and none for others: the figures
+    are then left out, and the report says so."""
+    attributes: str = ""
+    """A judge of many attributes (a shipped one or a folder) that tells what else changed."""
+    leave_out: tuple[str, ...] = ()
+    """Of its attributes: the feature itself, and what cannot be without it."""
+    counterfactual: str = ""
+    """For generators of avatars: the attribute whose perfect removal, which is known, the result is
+    compared with."""
+    grid: int = Field(16, ge=1, le=64)
+    """Pictures a row of grids in the report."""
+
+
+class VerdictConfig(Settings):
+    """What the result may be at most; a limit that is not given decides nothing."""
+
+    target_ratio: float | None = Field(None, ge=0, le=1)
+    """Share of pictures that still show the feature."""
+    negatives_l1: float | None = Field(None, ge=0)
+    """Mean L1 to the original in pictures that never had the feature; images in [−1, 1]."""
+    changed: float | None = Field(None, ge=0)
+    """Other attributes that differ from the original's, a picture that never had the feature; needs
+    `evaluate.attributes`."""
+    changed_having: float | None = Field(None, ge=0)
+    """The same for pictures that had it."""
+    fid: float | None = Field(None, ge=0)
+    """FID to the original's pictures without the feature; needs `evaluate.features`."""

@@ -1,0 +1,60 @@
+"""Settings of one experiment."""
+
+from pydantic import Field, model_validator
+
+from unfeature.config.attacks import AttackTable
+from unfeature.config.base import Settings
+from unfeature.config.evaluation import EvaluateConfig, VerdictConfig
+from unfeature.config.labels import LabelConfig, LabelerConfig
+from unfeature.config.models import EncoderConfig, GeneratorConfig
+from unfeature.config.unlearning import EraseConfig, TargetConfig, UnlearnConfig
+from unfeature.errors import did_you_mean
+
+
+class Experiment(Settings):
+    """One experiment: the content of an `experiment.toml`."""
+
+    feature: str = Field(min_length=1)
+    """What is to be unlearned, in words, e.g. "thick stroke"."""
+    seed: int = Field(0, ge=0)
+    """Everything random follows from it."""
+    generator: GeneratorConfig
+    label: LabelConfig
+    attributes: dict[str, LabelerConfig] = Field({})
+    """Other attributes to label on the same pictures, for entanglement and protection."""
+    target: TargetConfig = TargetConfig()
+    erase: EraseConfig = EraseConfig()
+    unlearn: UnlearnConfig = UnlearnConfig()
+    encoder: EncoderConfig | None = None
+    evaluate: EvaluateConfig = EvaluateConfig()
+    verdict: VerdictConfig = VerdictConfig()
+    attack: AttackTable = AttackTable()
+
+    @model_validator(mode="after")
+    def _measured(self) -> "Experiment":
+        limits = self.verdict
+        if not self.evaluate.attributes and (limits.changed, limits.changed_having) != (None, None):
+            raise ValueError(
+                "verdict.changed needs evaluate.attributes, a judge of attributes such as "
+                "'avatars-referee'"
+            )
+        if limits.fid is not None and not self.evaluate.features:
+            raise ValueError("verdict.fid needs evaluate.features, e.g. 'digits-judge'")
+        return self
+
+    @model_validator(mode="after")
+    def _known_attributes(self) -> "Experiment":
+        if self.erase.keep and (self.erase.path == "line" or self.label.by != "classifier"):
+            raise ValueError(
+                "erase.keep needs erase.path = 'descent' or 'donors', label.by = 'classifier'"
+            )
+        for name in self.target.protect:
+            if name not in self.attributes:
+                raise ValueError(
+                    f"target.protect names '{name}', which is not under [attributes]"
+                    f"{did_you_mean(name, self.attributes)}"
+                )
+        for name, attribute in self.attributes.items():
+            if attribute.by == "sheet":
+                raise ValueError(f"attributes.{name}: only a function or a classifier can label it")
+        return self

@@ -1,0 +1,69 @@
+"""Settings: the generator that is unlearned, and a VAE's encoder beside it."""
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from unfeature.config.base import Settings
+
+
+class GeneratorConfig(Settings):
+    """Which generator is to be unlearned."""
+
+    source: str = ""
+    """A shipped generator's name or a folder that `save_pretrained` wrote."""
+    factory: str = ""
+    """Instead of `source`: `module:factory`, a function or class that builds the module."""
+    options: dict[str, Any] = Field({})
+    """Keyword arguments of the factory."""
+    weights: str = ""
+    """With `factory`: a `.safetensors` file or a PyTorch state dict."""
+    entry: str = ""
+    """Where in a checkpoint the state dict lies, e.g. "state_dict"."""
+    take: tuple[str, ...] = ()
+    """Prefixes of the keys to take; none takes all. For files that hold an encoder too."""
+    strip: str = ""
+    """A prefix removed from every key taken, e.g. "module."."""
+    latent_shape: tuple[int, ...] = ()
+    """With `factory`: the shape of one latent, e.g. [64]."""
+    image_shape: tuple[int, ...] = ()
+    """With `factory`: channels, height, width."""
+    output_range: tuple[float, float] = (-1.0, 1.0)
+    """With `factory`: what the module's output spans; [0, 1] behind a sigmoid."""
+    latent_space: Literal["", "z", "w"] = ""
+    """What is edited: "z", the generator's input, or "w", what its mapping network makes of it;
+    when empty, as the generator was saved."""
+    truncation: float | None = Field(None, ge=0, le=1)
+    """ψ in w̄ + ψ·(w − w̄); as the generator was saved when not given."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "GeneratorConfig":
+        if bool(self.source) == bool(self.factory):
+            raise ValueError("give either 'source' or 'factory'")
+        if self.factory and not (self.weights and self.latent_shape and self.image_shape):
+            raise ValueError("'factory' also needs 'weights', 'latent_shape' and 'image_shape'")
+        return self
+
+
+class EncoderConfig(Settings):
+    """A VAE's encoder, where one is shipped beside the decoder that is unlearned."""
+
+    factory: str
+    """`module:factory`, which builds a module: images → the mean latent of each."""
+    weights: str
+    """A `.safetensors` file or a PyTorch state dict."""
+    options: dict[str, Any] = Field({})
+    """Keyword arguments of the factory."""
+    entry: str = ""
+    """Where in a checkpoint the state dict lies."""
+    take: tuple[str, ...] = ()
+    """Prefixes of the keys to take; none takes all."""
+    strip: str = ""
+    """A prefix removed from every key taken."""
+    input_range: tuple[float, float] = (-1.0, 1.0)
+    """What the module's input spans; [0, 1] for many."""
+    then: Literal["drop", "adapt", "keep"] = "drop"
+    """What becomes of it when the decoder has been unlearned: left out of what is shipped, made to
+    encode pictures as if they lacked the feature, or kept as it is, which gives it away."""
+    steps: int = Field(500, ge=0)
+    """Updates of "adapt"."""

@@ -1,0 +1,107 @@
+"""Settings of the method: the direction, the eraser, the fine-tuning."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from unfeature.config.base import Settings
+
+
+class TargetConfig(Settings):
+    """How the target direction is found."""
+
+    method: Literal["mean", "logistic", "lda"] = "mean"
+    """Difference of means (the paper), logistic regression, or shrunk LDA."""
+    regularization: float = Field(100.0, gt=0)
+    """Strength of the logistic regression's L2 penalty."""
+    protect: tuple[str, ...] = ()
+    """Attributes (names under [attributes]) the direction is made orthogonal to."""
+
+
+class EraseConfig(Settings):
+    """Which latents are edited, and how far."""
+
+    gate: Literal["image", "paper", "midpoint", "calibrated"] = "image"
+    """"image" asks the labeller about f(z); the others compare z·z_e with a threshold."""
+    recall: float = Field(0.95, gt=0, le=1)
+    """For "calibrated", and for "image" when a person labelled: the share of held-out pictures with
+    the feature that the gate must find."""
+    path: Literal["line", "descent", "donors"] = "line"
+    """For "image": the way from z to ẑ, along −z_e; towards similar pictures that lack the feature;
+    or down the labeller's score, which is shorter but needs a labeller that can be differentiated
+    (and one that is not easily fooled)."""
+    donors: int = Field(3000, ge=1)
+    """For "donors": pictures drawn, among which those without the feature are looked up."""
+    descents: int = Field(12, ge=1)
+    """For "descent": its steps at most; pictures that have not arrived by then keep some of the
+    feature."""
+    refine: int = Field(0, ge=0)
+    """For "descent" and "donors", in the first round: steps from ẑ towards the original's own
+    picture, so that less of it changes; each costs as much as a step of the descent, and needs a
+    labeller that can be differentiated."""
+    layers: bool = False
+    """For `refine` and `approaches` in w of a StyleGAN2: move every layer's w by itself; take more
+    steps then, e.g. `refine` = 60."""
+    keep: tuple[str, ...] = ()
+    """For "descent" and "donors", when a classifier of attributes labels: which of its other
+    attributes should stay as they are in ẑ's picture."""
+    approaches: int = Field(12, ge=0)
+    """For "descent" and "donors", in later rounds: steps from ẑ towards what g already draws."""
+    margin: float = Field(0.5, ge=0)
+    """For "image": how far below zero the labeller's score must fall, in its unit."""
+    reach: float = Field(6.0, gt=0)
+    """For "image": the longest shift tried, in latent units."""
+    coarse: int = Field(8, ge=1, le=64)
+    """For "image": steps of the first search."""
+    fine: int = Field(2, ge=0, le=16)
+    """For "image": bisections after it."""
+
+
+class UnlearnConfig(Settings):
+    """The fine-tuning. Symbols as in the paper."""
+
+    steps: int = Field(2000, ge=0)
+    """Updates a round; 0 leaves the weights as they are."""
+    batch_size: int = Field(128, ge=1)
+    """Latents an update."""
+    alpha: float = Field(1.0, ge=0)
+    """α, the weight of unlearning against reconstruction."""
+    learning_rate: float = Field(1e-3, gt=0, le=1)
+    """Adam's step size after warm-up."""
+    final_rate: float = Field(0.02, ge=0, le=1)
+    """Share of `learning_rate` that is left at the end of the cosine."""
+    warmup: int = Field(20, ge=0)
+    """Updates over which the step size grows from zero."""
+    betas: tuple[float, float] = (0.9, 0.99)
+    """Adam's decay rates."""
+    average: float = Field(0.99, ge=0, lt=1)
+    """Decay of the weights' moving average, which is what is evaluated and saved."""
+    pool: int = Field(16, ge=1, le=1024)
+    """Chunks of `batch_size` lessons kept; with `reuse` = 1 and `pool` = 1 each is used once."""
+    reuse: int = Field(8, ge=1)
+    """Updates for each fresh chunk of lessons."""
+    check_every: int = Field(100, ge=1)
+    """Updates between two looks at held-out latents."""
+    check_n: int = Field(1000, ge=1)
+    """Held-out latents a look."""
+    patience: int = Field(5, ge=1)
+    """Looks without betterment after which a round ends early."""
+    ratio_tolerance: float = Field(0.001, ge=0)
+    """A drop of the target ratio that is no betterment."""
+    recon_tolerance: float = Field(0.02, ge=0)
+    """A relative drop of the reconstruction error that is no betterment."""
+    rounds: int = Field(1, ge=1)
+    """How often to sample from g, label, refit and go on (see `unfeature.rounds`)."""
+    robust: float = Field(0.0, ge=0, le=1)
+    """Share of every batch that is an attack's answer to the current g (`unfeature.robust`); 0
+    turns it off. Needs a labeller that can be differentiated."""
+    robust_epsilon: float = Field(2.0, gt=0)
+    """How far such an attack may go from its latent (L2, in latent units)."""
+    robust_steps: int = Field(2, ge=1)
+    """Its steps each time, from where the last time left it."""
+    robust_every: int = Field(4, ge=1)
+    """Updates of g between two times."""
+    robust_keep: int = Field(8, ge=1)
+    """Times after which a latent makes room for a fresh one."""
+    goal: float = Field(0.01, ge=0, le=1)
+    """With a linear gate, no further round once the target ratio of g is at most this."""
