@@ -6,15 +6,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from unfeature.config import UnlearnConfig
 from unfeature.erase import ImageEraser, SearchPath
 from unfeature.errors import UserError
-from unfeature.generator import Generator
+from unfeature.generator import Generator, draw
 from unfeature.labelers import FunctionLabeler
 from unfeature.labelers.classifier import ClassifierLabeler, keeping
 from unfeature.labels import LatentSet
 from unfeature.search import SURE, strayed
 from unfeature.settings import check_experiment
 from unfeature.target import TargetVector
+from unfeature.unlearn import attributes_strayed, unlearn
 
 
 class Halves(nn.Module):
@@ -90,6 +92,53 @@ def test_one_pass_sees_both(judge: ClassifierLabeler, toy: Generator) -> None:
     assert keeping(judge, ()) is judge
 
 
+def test_the_loss_of_attributes_is_each_pictures_own(judge: ClassifierLabeler) -> None:
+    random = torch.Generator().manual_seed(3)
+    drawn, taught = torch.rand(2, 9, 1, 16, 16, generator=random) * 0.2 - 0.1
+    sim = torch.arange(9) % 3 == 0
+    asked = keeping(judge, ("left", "lower"))
+    found = attributes_strayed(drawn, taught, sim, alpha=0.5, labeler=asked)
+    total = 0.0
+    for a, b, edited in zip(drawn, taught, sim, strict=True):
+        odds, kept = (Halves()(picture[None])[0, [2, 1]] for picture in (a, b))
+        total += (0.5 if edited else 1.0) * float(strayed(odds, kept))
+    assert total > 0
+    assert float(found) == pytest.approx(total / 9, rel=1e-5)
+
+
+def test_attributes_kept_in_the_loss_stray_less(
+    judge: ClassifierLabeler, toy: Generator, labels: LatentSet
+) -> None:
+    latents = toy.sample_latents(400, torch.Generator().manual_seed(7))
+    spread = judge.module(toy(latents))[:, 0].std().item()
+    asked = keeping(replace(judge, temperature=spread), ("left",))
+    eraser = ImageEraser(toy, asked, TargetVector.fit(labels), path="descent", margin=0.7)
+
+    def left_alone(keep: float) -> float:
+        """How far 'left' is from the teacher's in g's pictures."""
+        config = UnlearnConfig(
+            steps=60, batch_size=32, pool=4, reuse=2, check_every=100, average=0.5, keep=keep
+        )
+        *_, last = unlearn(toy, eraser, config, labeler=asked)
+        taught = toy(eraser(latents))
+        return float(
+            strayed(asked.look(draw(last.generator, latents))[1], asked.look(taught)[1]).mean()
+        )
+
+    assert left_alone(0.05) < 0.9 * left_alone(0.0)
+
+
+def test_keeping_in_the_loss_needs_attributes(
+    judge: ClassifierLabeler, toy: Generator, labels: LatentSet
+) -> None:
+    eraser = ImageEraser(toy, judge, TargetVector.fit(labels), path="descent")
+    config = UnlearnConfig(steps=1, batch_size=8, keep=0.01)
+    with pytest.raises(UserError, match="needs a labeller that a program can call"):
+        next(unlearn(toy, eraser, config))
+    with pytest.raises(UserError, match=r"sees other attributes; 'classifier halves.*' sees none"):
+        next(unlearn(toy, eraser, config, labeler=judge))
+
+
 def test_what_cannot_be_kept(judge: ClassifierLabeler, corner: FunctionLabeler) -> None:
     with pytest.raises(UserError, match=r"no attribute 'lowr'.*'lower'"):
         keeping(judge, ("lowr",))
@@ -102,3 +151,6 @@ def test_what_cannot_be_kept(judge: ClassifierLabeler, corner: FunctionLabeler) 
     label = {"by": "classifier", "classifier": "avatars-judge", "target": "hat"}
     with pytest.raises(UserError, match=r"erase\.keep needs erase\.path = 'descent'"):
         check_experiment({**values, "label": label}, where="here")
+    free = {"feature": "a", "generator": generator, "label": label, "unlearn": {"keep": 0.1}}
+    with pytest.raises(UserError, match=r"unlearn\.keep is a weight; name the attributes"):
+        check_experiment(free, where="here")

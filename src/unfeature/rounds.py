@@ -172,7 +172,7 @@ def unlearn_in_rounds(
             config,
             student=student,
             check=check,
-            labeler=labeler,
+            labeler=None if labeler is None else keeping(labeler, erase.keep),
             resume=loop,
             seed=derive(seed, "round", number),
         ):

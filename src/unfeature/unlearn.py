@@ -8,7 +8,10 @@ the frozen original, g the copy that learns, sim ∈ {0, 1} the gate and ẑ the
     L_percep  = E[ sim · (1 − MS-SSIM(g(z), f(ẑ))) ]
     L         = α · (L_unlearn + L_percep) + L_recon
 
-|·|₁ is the mean over an image's pixels, and E the mean over the batch.
+|·|₁ is the mean over an image's pixels, and E the mean over the batch. One term is ours, and off
+unless it is asked for: with A the labeller's log-odds of other attributes, and λ `config.keep`,
+
+    L_keep    = λ · E[ (1 − sim + α · sim) · strayed(A(g(z)), A(f(ẑ))) ]
 """
 
 import math
@@ -25,10 +28,11 @@ from unfeature.config import UnlearnConfig
 from unfeature.erase import Eraser
 from unfeature.errors import UserError
 from unfeature.generator import Generator
-from unfeature.labelers.base import Labeler
+from unfeature.labelers.base import Labeler, look
 from unfeature.msssim import MSSSIM
 from unfeature.pool import LessonPool
 from unfeature.robust import Attacker, with_attack
+from unfeature.search import strayed
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,33 @@ def unlearning_loss(
     return Loss(alpha * (unlearn + percep) + recon, recon, unlearn, percep)
 
 
+def attributes_strayed(
+    drawn: Float[Tensor, "n c h w"],
+    taught: Float[Tensor, "n c h w"],
+    sim: Bool[Tensor, " n"],
+    *,
+    alpha: float,
+    labeler: Labeler,
+) -> Float[Tensor, ""]:
+    """L_keep / λ for one batch: how far attributes have strayed from the teacher's pictures
+    (`unfeature.search.strayed`), a picture counting as much as in the paper's loss.
+
+    Args:
+        labeler: can be differentiated, and sees attributes in `look`.
+
+    Raises:
+        UserError: it sees none.
+    """
+    with torch.no_grad():
+        kept = look(labeler, taught)[1]
+    if not kept.shape[1]:
+        raise UserError(
+            f"unlearn.keep needs a labeller that sees other attributes; '{labeler.name}' sees none"
+        )
+    weight = torch.where(sim, alpha, 1.0)
+    return (weight * strayed(look(labeler, drawn)[1], kept)).mean()
+
+
 @dataclass(frozen=True)
 class Check:
     """A look at held-out latents: share of pictures with the feature, and the error elsewhere.
@@ -89,7 +120,7 @@ class Step:
 
     Attributes:
         index: updates done so far, this one included.
-        loss, recon, unlearn, percep: the loss and its parts in this batch.
+        loss, recon, unlearn, percep, keep: the loss and its parts in this batch.
         edited: share of the batch whose gate was open.
         learning_rate: Adam's step size in this update.
         check: the held-out check, in the steps that made one.
@@ -102,6 +133,7 @@ class Step:
     recon: float
     unlearn: float
     percep: float
+    keep: float
     edited: float
     learning_rate: float
     check: Check | None
@@ -126,12 +158,14 @@ def unlearn(
         student: where g starts; a copy of `original` when not given. It is not changed.
         check: measures held-out latents every `config.check_every` steps; when what it finds has
             settled, the loop ends early.
-        labeler: for `config.robust`: whose score the attacks climb.
+        labeler: for `config.robust`: whose score the attacks climb; for `config.keep`: who sees the
+            attributes.
         resume: what `Step.state()` returned; the loop goes on bit for bit as if uninterrupted.
         seed: the batches follow from it.
 
     Raises:
-        UserError: the loss is no longer finite, or `config.robust` without a labeller.
+        UserError: the loss is no longer finite, or `config.robust` or `config.keep` without the
+            labeller it needs.
     """
     config = config or UnlearnConfig()
     model = (student or original).copy().requires_grad(True)
@@ -145,6 +179,8 @@ def unlearn(
         if labeler is None:
             raise UserError("unlearn.robust needs a labeller that a program can call")
         attacker = Attacker(original, eraser, labeler, config, seed=seed)
+    if config.keep and labeler is None:
+        raise UserError("unlearn.keep needs a labeller that a program can call")
     start, history = 0, []
     if resume is not None:
         start = resume["step"]
@@ -182,12 +218,18 @@ def unlearn(
         loss = unlearning_loss(
             drawn, lesson.images, lesson.edited, alpha=config.alpha, msssim=msssim
         )
+        keep = torch.zeros_like(loss.total)
+        if config.keep and labeler is not None:
+            keep = config.keep * attributes_strayed(
+                drawn, lesson.images, lesson.edited, alpha=config.alpha, labeler=labeler
+            )
+        whole = loss.total + keep
         optimizer.zero_grad(set_to_none=True)
-        loss.total.backward()
+        whole.backward()
         optimizer.step()
         update_average(average.module, model.module, decay=config.average, step=index)
         done = index + 1
-        values = torch.stack([loss.total, loss.recon, loss.unlearn, loss.percep]).tolist()
+        values = torch.stack([whole, loss.recon, loss.unlearn, loss.percep, keep]).tolist()
         if not math.isfinite(values[0]):
             raise UserError(
                 f"the loss is {values[0]} at step {done}; lower unlearn.learning_rate "
@@ -197,9 +239,11 @@ def unlearn(
         if check is not None and done % config.check_every == 0:
             found = check(average)
             history.append(found)
-        total, recon, forgotten, percep = values
         edited = lesson.edited.float().mean().item()
-        yield Step(done, total, recon, forgotten, percep, edited, rate, found, average, state)
+        total, recon, forgotten, percep, strays = values
+        yield Step(
+            done, total, recon, forgotten, percep, strays, edited, rate, found, average, state
+        )
         if found is not None and settled(history, config):
             return
 

@@ -48,6 +48,8 @@ class Experiment(Settings):
             raise ValueError(
                 "erase.keep needs erase.path = 'descent' or 'donors', label.by = 'classifier'"
             )
+        if self.unlearn.keep and not self.erase.keep:
+            raise ValueError("unlearn.keep is a weight; name the attributes under erase.keep, too")
         for name in self.target.protect:
             if name not in self.attributes:
                 raise ValueError(

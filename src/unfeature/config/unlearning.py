@@ -66,6 +66,10 @@ class UnlearnConfig(Settings):
     """Latents an update."""
     alpha: float = Field(1.0, ge=0)
     """α, the weight of unlearning against reconstruction."""
+    keep: float = Field(0.0, ge=0)
+    """λ, the weight of the attributes in `erase.keep`: how far, in the labeller's log-odds, g's
+    pictures stray from those they are to be like; e.g. 0.01. Needs a labeller that can be
+    differentiated; 0 leaves it out."""
     learning_rate: float = Field(1e-3, gt=0, le=1)
     """Adam's step size after warm-up."""
     final_rate: float = Field(0.02, ge=0, le=1)

@@ -15,9 +15,11 @@ COLORS = ("#2563eb", "#dc2626", "#059669", "#d97706")
 
 
 def loss_curves(history: Sequence[dict[str, Any]], smooth: int = 25) -> str:
-    """The three parts of the loss against the step, averaged over `smooth` steps."""
+    """The parts of the loss against the step, averaged over `smooth` steps."""
     figure, axes = _axes("step", "loss")
-    names = (("recon", "L_recon"), ("unlearn", "L_unlearn"), ("percep", "L_percep"))
+    names = [("recon", "L_recon"), ("unlearn", "L_unlearn"), ("percep", "L_percep")]
+    if any(row.get("keep") for row in history):
+        names.append(("keep", "L_keep"))
     for color, (key, title) in zip(COLORS, names, strict=False):
         xs = [row["index"] for row in history][::smooth]
         ys = [
