@@ -34,6 +34,8 @@ VARIANTS = {
     "descent": ["erase.path=descent", "erase.descents=40"],
     "donors, none kept": ["erase.keep=[]"],
     "donors": [],
+    "donors, kept in the loss": ["unlearn.keep=0.01"],
+    "layers, kept in the loss": ["unlearn.keep=0.01", "erase.layers=true", "erase.refine=60"],
 }
 """By name, the settings that differ from those of `examples/avatars/FEATURE.toml`."""
 
