@@ -220,3 +220,28 @@ def test_a_chain_applies_the_last_eraser_first(target: TargetVector, latents: to
     chain = ChainEraser((first, last)).erase(latents)
     torch.testing.assert_close(chain.latents, first(last(latents)))
     assert torch.equal(chain.edited, last.erase(latents).edited | first.erase(last(latents)).edited)
+
+
+def test_shorter_strides_get_less_far_in_as_many_steps(
+    toy: Generator, corner: FunctionLabeler, target: TargetVector, latents: torch.Tensor
+) -> None:
+    usual = ImageEraser(
+        toy,
+        corner,
+        target,
+        path="donors",
+        margin=0.3,
+        pictures=500,
+        towards=toy,
+        approaches=4,
+    )
+    pictures = draw(toy, latents)
+
+    def away(eraser: ImageEraser) -> float:
+        erasure = eraser.erase(latents)
+        assert erasure.images is not None
+        erased = erasure.images[erasure.edited]
+        assert (corner.score(erased) <= -0.3).all()
+        return (erased - pictures[erasure.edited]).abs().mean().item()
+
+    assert away(usual) < 0.98 * away(replace(usual, stride=0.2))

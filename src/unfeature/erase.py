@@ -110,6 +110,7 @@ class ImageEraser(Eraser):
             the original's, so that as little as possible changes, or in later rounds g's, which is
             the easiest to learn. Attributes that the labeller looks at, too, are kept.
         approaches: steps of that.
+        stride: their length, against the usual one.
         layers: for generators with w: whether these steps move every layer's w by itself
             (`Generator.per_layer`), which gets nearer than one w for all can.
     """
@@ -126,6 +127,7 @@ class ImageEraser(Eraser):
     pictures: int = 3000
     towards: Generator | None = None
     approaches: int = 12
+    stride: float = 1.0
     layers: bool = False
     gate: str = field(default="image", init=False)
 
@@ -209,7 +211,7 @@ class ImageEraser(Eraser):
             kept=kept,
             margin=self.margin,
             steps=self.approaches,
-            stride=(apart.numel() / found.latents.numel()) ** 0.5,
+            stride=self.stride * (apart.numel() / found.latents.numel()) ** 0.5,
         )
 
     def _apart(self, latents: Tensor) -> Tensor:

@@ -113,6 +113,7 @@ def make_eraser(
             pictures=config.donors,
             towards=student if config.path != "line" and approaches else None,
             approaches=approaches,
+            stride=config.stride,
             layers=config.layers,
         )
     parts = zip(fit.targets, fit.numbers, strict=True)

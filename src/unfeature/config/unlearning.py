@@ -39,6 +39,9 @@ class EraseConfig(Settings):
     """For "descent" and "donors", in the first round: steps from ẑ towards the original's own
     picture, so that less of it changes; each costs as much as a step of the descent, and needs a
     labeller that can be differentiated."""
+    stride: float = Field(1.0, gt=0)
+    """Length of the steps of `refine` and `approaches`: times 0.14 at first, 0.02 at last, in
+    latent units, and √k for k layers that move by themselves."""
     layers: bool = False
     """For `refine` and `approaches` in w of a StyleGAN2: move every layer's w by itself; take more
     steps then, e.g. `refine` = 60."""
