@@ -1,7 +1,7 @@
 """What else goes when a feature goes: the paper's version and each cure, on the shipped avatars.
 
     python -m benchmarks.entanglement glasses avatars-stylegan2 -o runs/entanglement
-    python -m benchmarks.entanglement bangs avatars-vae -o runs/entanglement --variants paper image
+    python -m benchmarks.entanglement bangs avatars-vae -o runs/entanglement --variants paper layers
 
 One run a variant, all from the same latents, labels and number of steps; a run that is there is
 not made again. The columns: what is left of the feature; how many of the other attributes changed
@@ -24,18 +24,22 @@ from unfeature.progress import Progress
 
 FRESH = 70_000_000
 PROTECT = "target.protect=['old', 'male', 'grey_hair', 'smile']"
+OLD = [
+    *("erase.layers=false", "erase.refine=12", "erase.stride=1", "erase.margin=0.8"),
+    *("unlearn.keep=0", "unlearn.alpha=3", "unlearn.pool=16", "unlearn.reuse=8"),
+]
+PAPER = [*OLD, "erase.gate=paper"]
 VARIANTS = {
-    "paper": ["generator.latent_space=z", "erase.gate=paper"],
-    "paper, protected": ["generator.latent_space=z", "erase.gate=paper", PROTECT],
-    "paper in w": ["generator.latent_space=w", "erase.gate=paper"],
-    "paper in w, protected": ["generator.latent_space=w", "erase.gate=paper", PROTECT],
-    "line": ["erase.path=line", "erase.keep=[]"],
-    "line, protected": ["erase.path=line", "erase.keep=[]", PROTECT],
-    "descent": ["erase.path=descent", "erase.descents=40"],
-    "donors, none kept": ["erase.keep=[]"],
-    "donors": [],
-    "donors, kept in the loss": ["unlearn.keep=0.01"],
-    "layers, kept in the loss": ["unlearn.keep=0.01", "erase.layers=true", "erase.refine=60"],
+    "paper": [*PAPER, "generator.latent_space=z"],
+    "paper, protected": [*PAPER, "generator.latent_space=z", PROTECT],
+    "paper in w": [*PAPER, "generator.latent_space=w"],
+    "paper in w, protected": [*PAPER, "generator.latent_space=w", PROTECT],
+    "line": [*OLD, "erase.path=line", "erase.keep=[]"],
+    "line, protected": [*OLD, "erase.path=line", "erase.keep=[]", PROTECT],
+    "descent": [*OLD, "erase.path=descent", "erase.descents=40"],
+    "donors, none kept": [*OLD, "erase.keep=[]"],
+    "donors": OLD,
+    "layers": [],
 }
 """By name, the settings that differ from those of `examples/avatars/FEATURE.toml`."""
 
@@ -66,7 +70,7 @@ def _run(name: str, arguments: Any) -> RunFolder:
     """The finished run of a variant."""
     settings = [f"generator.source={arguments.generator}", *VARIANTS[name], *arguments.set]
     if load(arguments.generator).spec.architecture != "stylegan2":
-        settings.append("generator.latent_space=z")  # it has no other
+        settings += ["generator.latent_space=z", "erase.layers=false"]  # it has no w
     experiment = read_experiment(Path(f"examples/avatars/{arguments.feature}.toml"), settings)
     slug = name.replace(", ", "-").replace(" ", "-")
     path = arguments.output / f"{arguments.generator}-{arguments.feature}-{slug}"
