@@ -1,5 +1,6 @@
 """Attacks: budgets are kept, stronger ones find more, and nothing depends on the batch."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -71,6 +72,20 @@ def test_balls_are_kept(norm: Any, toy: Generator, latents: Tensor) -> None:
     assert apart.mean() > 0.3
     with pytest.raises(UserError, match="epsilon is -1"):
         Ball(latents, -1.0)
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_an_infinite_radius_depends_on_no_batch(
+    norm: Any, toy: Generator, rare: FunctionLabeler, latents: Tensor
+) -> None:
+    config = AttackConfig(norm=norm, epsilon=float("inf"), steps=6, restarts=2)
+    few = config.model_copy(update={"batch_size": 7})
+    direction = torch.eye(8)[0]
+    attacks = {**ATTACKS, "along": partial(along, direction=direction)}
+    for attack in attacks.values():
+        found, small = (attack(toy, rare.score, latents, REGION, c) for c in (config, few))  # type: ignore[operator]
+        assert (found.latents != latents).any()
+        torch.testing.assert_close(found.latents, small.latents, atol=1e-3, rtol=1e-3)
 
 
 @pytest.mark.parametrize("name", ATTACKS)

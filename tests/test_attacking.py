@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import torch
 
+from unfeature.attack.base import Found
 from unfeature.attack.inversion import inverted
 from unfeature.attack.relearning import half_back, relearned
-from unfeature.attack.siege import Siege
+from unfeature.attack.siege import Siege, stronger
 from unfeature.cli import main
 from unfeature.config import AttackTable
 from unfeature.errors import UserError
@@ -86,6 +87,23 @@ def test_mistakes(finished: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "100000 are asked for" in says(
         "--set", "attack.classifier={by='function', function='toymodel:lower', share=0.2}", *many
     )
+
+
+def test_queries_of_all_radii_are_counted() -> None:
+    def found(scores: list[float], queries: list[int]) -> Found:
+        score = torch.tensor(scores)
+        return Found(torch.zeros(3, 2), score, score > 0, torch.tensor(queries), 1.0)
+
+    both = stronger(found([1, -1, -2], [2, 9, 9]), found([3, 1, -1], [1, 4, 9]))
+    assert both.success.tolist() == [True, True, False]
+    assert both.queries.tolist() == [2, 9 + 4, 9 + 9]
+
+
+def test_settings_that_mean_nothing_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"give attack\.epsilons"):
+        AttackTable(epsilon=5.0)
+    with pytest.raises(ValueError, match="greater than or equal to 0"):
+        AttackTable(relearn=(-5,))
 
 
 def test_a_direction_of_another_space_is_refused(toy: Generator, corner: FunctionLabeler) -> None:

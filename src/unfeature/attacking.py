@@ -63,6 +63,9 @@ def attack_run(
             "count as success; name another under [attack.classifier], or give --allow-same-judge"
         )
     progress.say(f"attacker: {attacker.name}; judge: {panel.judge.name}")
+    pictures = None
+    if table.inversions or table.relearn or experiment.encoder is not None:
+        pictures = _pictures(experiment, original, panel.judge)
     extractor = choose_extractor(experiment, original)
     gate = wanted = None
     if extractor is not None:
@@ -83,13 +86,10 @@ def attack_run(
     for name, generator in generators.items():
         progress.say(f"attacking the {name}: {table.n} latents")
         found["generators"][name] = siege.of(generator, seeds, table, seed=experiment.seed)
-    weights = bool(table.inversions or table.relearn)
-    if weights or experiment.encoder is not None:
-        pictures = _pictures(experiment, original, panel.judge)
+    if pictures is not None:
         if experiment.encoder is not None:
             found["encoder"] = _encoder(run, experiment.encoder, generators, pictures, panel.judge)
-        if weights:
-            found |= _weights(experiment, pictures, generators, panel.judge, progress)
+        found |= _weights(experiment, pictures, generators, panel.judge, progress)
     found["seconds"] = round(time.perf_counter() - began, 1)
     write_json(run.attack, found)
     return found
@@ -135,10 +135,21 @@ def _encoder(
 
 
 def _pictures(experiment: Experiment, original: Generator, judge: Labeler) -> tuple[Tensor, Tensor]:
-    """The original's own pictures with the feature, and without."""
+    """The original's own pictures with the feature, and without.
+
+    Raises:
+        UserError: there are fewer of them than the settings ask for.
+    """
+    table = experiment.attack
     seeds = sample_seeds(GATE_PICTURES, experiment.seed, "pictures with the feature").tolist()
     pictures = draw(original, original.latents_from_seeds(seeds))
     shows = judged(judge, pictures) > 0
+    most = max([table.inversions, *table.relearn])
+    if int(shows.sum()) < most or shows.all():
+        raise UserError(
+            f"{int(shows.sum())} of {GATE_PICTURES} pictures of the original show the feature; "
+            f"{most} are asked for (attack.inversions, attack.relearn), and some without it"
+        )
     return pictures[shows], pictures[~shows]
 
 
@@ -152,12 +163,6 @@ def _weights(
     """Inversion of pictures that have the feature, and relearning from some of them."""
     table, seed = experiment.attack, experiment.seed
     having, lacking = pictures
-    most = max([table.inversions, *table.relearn])
-    if len(having) < most or not len(lacking):
-        raise UserError(
-            f"{len(having)} of {GATE_PICTURES} pictures of the original show the feature; "
-            f"{most} are asked for (attack.inversions, attack.relearn)"
-        )
     found: dict[str, Any] = {}
     if table.inversions:
         progress.say(f"inverting {table.inversions} pictures with the feature")

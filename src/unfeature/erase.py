@@ -240,7 +240,7 @@ def threshold_for(
         return ((positives.mean() + target.score(labels.negatives).mean()) / 2).item()
     if gate == "calibrated":
         if not 0 < recall <= 1:
-            raise UserError(f"target.recall is {recall}; give a share above 0 and at most 1")
+            raise UserError(f"erase.recall is {recall}; give a share above 0 and at most 1")
         allowed = int((1 - recall) * len(positives) + 1e-9)
         lowest_kept = positives.sort().values[allowed].item()
         return float(torch.nextafter(torch.tensor(lowest_kept), torch.tensor(-torch.inf)))

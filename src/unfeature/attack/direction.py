@@ -35,7 +35,8 @@ def along(
             ball = Ball(part[rows], config.epsilon, config.norm)
             sign = 1 if query % 2 else -1  # 0, +, −, +, − …, ever farther
             share = ((query + 1) // 2) / max(1, config.steps // 2)
-            tried = into_both(ball.centers + sign * share * reach(ball) * unit, ball, region)
+            far = (sign * share * reach(ball)).view(-1, *[1] * unit.ndim)
+            tried = into_both(ball.centers + far * unit, ball, region)
             found.see(rows, tried, score(draw(tried)))
 
     return in_batches(latents, config, search)

@@ -74,17 +74,16 @@ def begin(ball: Ball, region: Region, noise: Tensor) -> Float[Tensor, "n *latent
     """Where searches begin: at the centre, or, where there is noise, somewhere in the ball."""
     flat = noise.flatten(1)
     size = flat.norm(dim=1, keepdim=True) if ball.norm == "l2" else flat.abs().amax(1, keepdim=True)
-    radius = reach(ball)
-    moved = ball.centers + (radius * flat / size.clamp(min=1e-12)).view_as(noise)
+    moved = ball.centers + (reach(ball)[:, None] * flat / size.clamp(min=1e-12)).view_as(noise)
     return into_both(moved, ball, region)
 
 
-def reach(ball: Ball) -> float:
-    """ε, or for an infinite one the typical length of a latent (L2), of an entry (L∞)."""
-    if ball.epsilon < float("inf"):
-        return ball.epsilon
+def reach(ball: Ball) -> Float[Tensor, " n"]:
+    """ε, or for an infinite one the length of each latent (L2), of its typical entry (L∞)."""
     flat = ball.centers.flatten(1)
-    return float(flat.norm(dim=1).mean() if ball.norm == "l2" else flat.abs().mean())
+    if ball.epsilon < float("inf"):
+        return flat.new_full((len(flat),), ball.epsilon)
+    return flat.norm(dim=1) if ball.norm == "l2" else flat.abs().mean(1)
 
 
 def _climb(
@@ -100,7 +99,7 @@ def _climb(
     """One search of some rows; `found` is filled in."""
     now = begin(ball, region, noise)
     before = now
-    size = torch.full((len(rows),), reach(ball))
+    size = reach(ball)
     best = torch.full((len(rows),), -torch.inf)
     waited = torch.zeros(len(rows), dtype=torch.int64)
     for step in range(config.steps):

@@ -78,9 +78,8 @@ class Siege:
                 best = now if best is None else stronger(best, now)
                 radius = epsilon if epsilon < float("inf") else None  # JSON has no infinity
                 found[name].append({"epsilon": radius, **self._row(generator, best)})
-            if name in ("gradient", "random"):
-                assert best is not None
-                found[f"{name}, queries"] = spent(best, table.steps * table.restarts)
+            if name in ("gradient", "random"):  # the last radius alone
+                found[f"{name}, queries"] = spent(now, table.steps * table.restarts)
         return found
 
     def _row(self, generator: Generator, found: Found) -> dict[str, Any]:
@@ -93,7 +92,8 @@ class Siege:
 
 
 def stronger(smaller: Found, larger: Found) -> Found:
-    """Row by row what came nearer to the feature; of equals, the smaller radius's."""
+    """Row by row what came nearer to the feature; of equals, the smaller radius's. A row that the
+    smaller radius did not bring there has cost the queries of both."""
     better = larger.scores > smaller.scores
     shape = (-1, *[1] * (smaller.latents.ndim - 1))
     return replace(
@@ -101,7 +101,7 @@ def stronger(smaller: Found, larger: Found) -> Found:
         latents=torch.where(better.view(shape), larger.latents, smaller.latents),
         scores=torch.where(better, larger.scores, smaller.scores),
         success=smaller.success | larger.success,
-        queries=torch.where(smaller.success, smaller.queries, larger.queries),
+        queries=smaller.queries + torch.where(smaller.success, 0, larger.queries),
     )
 
 

@@ -1,6 +1,6 @@
 """Settings: how the result is attacked."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -46,7 +46,7 @@ class AttackTable(AttackConfig):
     generator's latents; 0 leaves it out."""
     inversion_steps: int = Field(200, ge=1)
     """Steps of each inversion."""
-    relearn: tuple[int, ...] = ()
+    relearn: tuple[Annotated[int, Field(ge=0)], ...] = ()
     """Numbers of pictures with the feature from which it is taught again, e.g. [0, 10, 100]."""
     relearn_steps: int = Field(200, ge=1)
     """Updates of each lesson."""
@@ -57,6 +57,8 @@ class AttackTable(AttackConfig):
             raise ValueError("epsilons must be radii of 0 or more, e.g. [0, 1, 2, inf]")
         if list(self.epsilons) != sorted(set(self.epsilons)):
             raise ValueError("epsilons must rise, e.g. [0, 1, 2, inf]")
+        if self.epsilon != AttackConfig().epsilon:
+            raise ValueError("attack.epsilon is one search's; give attack.epsilons, e.g. [1, 2]")
         return self
 
     def at(self, epsilon: float) -> "AttackTable":

@@ -1,10 +1,12 @@
 """Settings of the method: the direction, the eraser, the fine-tuning."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from unfeature.config.base import Settings
+
+Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class TargetConfig(Settings):
@@ -24,8 +26,8 @@ class EraseConfig(Settings):
     gate: Literal["image", "paper", "midpoint", "calibrated"] = "image"
     """"image" asks the labeller about f(z); the others compare z·z_e with a threshold."""
     recall: float = Field(0.95, gt=0, le=1)
-    """For "calibrated", and for "image" when a person labelled: the share of held-out pictures with
-    the feature that the gate must find."""
+    """The share of pictures with the feature that the gate must find: for "calibrated" of those
+    labelled, and for "image" when a person labelled of held-out ones."""
     path: Literal["line", "descent", "donors"] = "line"
     """For "image": the way from z to ẑ, along −z_e; towards similar pictures that lack the feature;
     or down the labeller's score, which is shorter but needs a labeller that can be differentiated
@@ -79,7 +81,7 @@ class UnlearnConfig(Settings):
     """Share of `learning_rate` that is left at the end of the cosine."""
     warmup: int = Field(20, ge=0)
     """Updates over which the step size grows from zero."""
-    betas: tuple[float, float] = (0.9, 0.99)
+    betas: tuple[Share, Share] = (0.9, 0.99)
     """Adam's decay rates."""
     average: float = Field(0.99, ge=0, lt=1)
     """Decay of the weights' moving average, which is what is evaluated and saved."""
