@@ -91,7 +91,7 @@ def test_mistakes(finished: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_queries_of_all_radii_are_counted() -> None:
     def found(scores: list[float], queries: list[int]) -> Found:
-        score = torch.tensor(scores)
+        score = torch.tensor(scores, dtype=torch.float32)
         return Found(torch.zeros(3, 2), score, score > 0, torch.tensor(queries), 1.0)
 
     both = stronger(found([1, -1, -2], [2, 9, 9]), found([3, 1, -1], [1, 4, 9]))
