@@ -26,7 +26,7 @@ def main() -> None:
     original = load_source(experiment.generator)
     pairs = draw_pairs(
         original,
-        load_generator(run.unlearned),
+        load_generator(run.unlearned, factory=experiment.generator.factory),
         current_eraser(run, experiment, original),
         load_panel(run.path / "panel").judge,
         sample_seeds(200, experiment.seed, "evaluate"),

@@ -191,6 +191,8 @@ def test_help_leads_with_an_example(command: str, capsys: pytest.CaptureFixture[
         ("target.protect=['lowr']", "did you mean 'lower'?"),
         ("generator.source=digits-gan", "either 'source' or 'factory'"),
         ("generator.factory=toymodel:built", "did you mean 'build'?"),
+        ("generator.options={depth=3}", "unexpected keyword argument 'depth'"),
+        ("unlearn.betas=[1, 2]", "less than 1"),
         ("generator.factory=nomodel:build", "cannot import 'nomodel'"),
         ("generator.factory=toymodel", "write it as 'package.module:name'"),
         ("generator.weights=gone.pth", "no weights file 'gone.pth'"),

@@ -64,8 +64,9 @@ def test_a_third_partys_generator_end_to_end(
     changes = [word for setting in short for word in ("--set", setting)]
     example = "examples/mnist_vae/experiment.toml"
     assert main(["run", example, "-o", str(tmp_path / "run"), "--quiet", *changes]) == 0
-    before = load_source(read_experiment(ROOT / example).generator)
-    after = uf.Generator.load(tmp_path / "run" / "unlearned")
+    settings = read_experiment(ROOT / example).generator
+    before = load_source(settings)
+    after = uf.Generator.load(tmp_path / "run" / "unlearned", factory=settings.factory)
     by = uf.labelers.FunctionLabeler(
         __import__("unfeature.features.digits", fromlist=["thickness"]).thickness, "t", 3.15
     )

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,6 +59,29 @@ def test_swapped_weights_are_noticed(tmp_path: Path) -> None:
     save_file(state, tmp_path / "model.safetensors")
     with pytest.raises(UserError, match="not those its config"):
         Generator.load(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["generator", "classifier"])
+def test_a_folder_chooses_no_code(kind: str, tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    config = {"kind": kind, "architecture": "os:system", "options": {"command": f"touch {trace}"}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    load = uf.load if kind == "generator" else uf.load_judge
+    with pytest.raises(UserError, match=r"built by 'os:system', which would run that code"):
+        load(str(tmp_path))
+    assert not trace.exists()
+
+
+class Pair(nn.Linear):
+    """What a whole VAE often is: it gives more than the images."""
+
+    def forward(self, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return super().forward(latents), latents
+
+
+def test_what_gives_no_images_is_refused(toy: Generator) -> None:
+    with pytest.raises(UserError, match="gives a tuple, not a tensor of images"):
+        Generator(Pair(8, 256), toy.spec)
 
 
 def test_nothing_to_sample_is_refused(toy: Generator) -> None:

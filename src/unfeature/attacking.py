@@ -50,9 +50,12 @@ def attack_run(
     experiment = run.experiment()
     table = experiment.attack
     original = load_source(experiment.generator)
-    generators = {"original": original, "unlearned": load_generator(run.unlearned)}
+    factory = experiment.generator.factory
+    unlearned = load_generator(run.unlearned, factory=factory)
+    generators = {"original": original, "unlearned": unlearned}
     if oracle is not None:
-        generators["oracle"] = load_generator(oracle).in_space(original.latent_space)
+        made = load_generator(oracle, factory=factory)
+        generators["oracle"] = made.in_space(original.latent_space)
     panel = load_panel(run.path / "panel")
     labels = LatentSet.load(run.labels)
     attacker = find_attacker(experiment, panel, labels, original)

@@ -182,14 +182,14 @@ def _data(comparison: Comparison, original: Generator) -> torch.Tensor | None:
 def _load_made(comparison: Comparison, place: Place, name: str, seed: int) -> Generator:
     """The generator that a method made."""
     method = comparison.methods[name]
-    folder = place.method(name, seed)
+    folder, factory = place.method(name, seed), comparison.resolved().generator.factory
     if isinstance(method, Unlearn):
-        return load_generator(folder / "run" / "unlearned")
+        return load_generator(folder / "run" / "unlearned", factory=factory)
     if isinstance(method, Folder):
-        return load_generator(Path(method.path))
+        return load_generator(Path(method.path), factory=factory)
     if not METHODS[method.kind].weights:
         return METHODS[method.kind].run(load_problem(comparison, place, seed), method)
-    return load_generator(folder / "generator")
+    return load_generator(folder / "generator", factory=factory)
 
 
 def _measure_all(comparison: Comparison, place: Place, progress: Progress) -> list[Row]:

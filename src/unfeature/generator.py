@@ -201,11 +201,15 @@ class Generator:
         save_generator(self, Path(folder))
 
     @classmethod
-    def load(cls, folder: str | Path) -> "Generator":
-        """What `save_pretrained` wrote, on the CPU."""
+    def load(cls, folder: str | Path, *, factory: str = "") -> "Generator":
+        """What `save_pretrained` wrote, on the CPU.
+
+        Args:
+            factory: the `module:factory` that builds it, for an architecture that is not ours.
+        """
         from unfeature.adapters.pretrained import load_generator
 
-        return load_generator(Path(folder))
+        return load_generator(Path(folder), factory=factory)
 
     @property
     def _style(self) -> Any:
@@ -225,7 +229,8 @@ class Generator:
         w = torch.cat([self._style.mapping(part) for part in z.split(1024)])
         return self._style.truncate(w, self.spec.truncation)
 
-    def _draw(self, latents: Tensor) -> Tensor:
+    def _draw(self, latents: Tensor) -> Any:
+        """What the module gives: images, once `_probe` has seen that."""
         if self.latent_space == "w":
             return self._style.synthesis(latents)
         if self.spec.truncation == 1:
@@ -255,11 +260,16 @@ class Generator:
         latents = torch.zeros(2, *self.latent_shape, device=self.device)
         try:
             output = self._draw(latents)
-        except RuntimeError as error:
+        except (RuntimeError, TypeError, ValueError, IndexError) as error:
             raise UserError(
                 f"generator '{self.spec.architecture}' does not take latents of shape "
                 f"{list(self.latent_shape)} (generator.latent_shape): {str(error).splitlines()[0]}"
             ) from error
+        if not isinstance(output, Tensor):
+            raise UserError(
+                f"generator '{self.spec.architecture}' gives a {type(output).__name__}, not a "
+                "tensor of images; wrap it so that forward(latents) gives the images alone"
+            )
         if output.numel() != 2 * wanted:
             raise UserError(
                 f"generator '{self.spec.architecture}' gives {list(output.shape[1:])} for each "

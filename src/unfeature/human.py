@@ -52,7 +52,8 @@ def write_human(run: RunFolder, n: int) -> Path:
     """
     run.require("unlearn")
     experiment = run.experiment()
-    original, unlearned = load_source(experiment.generator), load_generator(run.unlearned)
+    original = load_source(experiment.generator)
+    unlearned = load_generator(run.unlearned, factory=experiment.generator.factory)
     judge = load_panel(run.path / "panel").judge
     seeds = sample_seeds(n * CANDIDATES, experiment.seed, "human")
     before = draw(original, original.latents_from_seeds(seeds.tolist()))

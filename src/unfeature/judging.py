@@ -43,7 +43,8 @@ def evaluate_stage(run: RunFolder, progress: Progress) -> Verdict:
     run.require("unlearn")
     began = time.perf_counter()
     experiment = run.experiment()
-    original, unlearned = load_source(experiment.generator), load_generator(run.unlearned)
+    original = load_source(experiment.generator)
+    unlearned = load_generator(run.unlearned, factory=experiment.generator.factory)
     panel = load_panel(run.path / "panel")
     n = experiment.evaluate.n
     progress.say(f"evaluating on {n} fresh latents; judge: {panel.judge.name}")
@@ -104,7 +105,8 @@ def report_stage(run: RunFolder, progress: Progress) -> None:
     run.require("evaluate")
     began = time.perf_counter()
     experiment = run.experiment()
-    original, unlearned = load_source(experiment.generator), load_generator(run.unlearned)
+    original = load_source(experiment.generator)
+    unlearned = load_generator(run.unlearned, factory=experiment.generator.factory)
     eraser = current_eraser(run, experiment, original)
     page = render(
         ReportData(

@@ -38,10 +38,15 @@ def find(name: str, *, kind: str, setting: str) -> Path:
 
 
 def build_module(architecture: str, options: dict[str, Any], *, setting: str) -> nn.Module:
-    """A fresh module from an architecture of ours or from a user's `module:factory`."""
+    """A fresh module from an architecture of ours or from a user's `module:factory`, whose code
+    runs: only ever one that the user named."""
     if ":" not in architecture:
         return models.build(architecture, options)
-    module = resolve(architecture, setting=setting)(**options)
+    factory = resolve(architecture, setting=setting)
+    try:
+        module = factory(**options)
+    except TypeError as error:
+        raise UserError(f"{setting}: '{architecture}' with {options}: {error}") from error
     if not isinstance(module, nn.Module):
         raise UserError(
             f"{setting}: '{architecture}' gave a {type(module).__name__}; it must give a "
@@ -57,8 +62,17 @@ def save_generator(generator: Generator, folder: Path) -> None:
     write_json(folder / "config.json", config)
 
 
-def load_generator(folder: Path) -> Generator:
-    config = read_config(folder, kind="generator")
+def load_generator(folder: Path, *, factory: str = "") -> Generator:
+    """What `save_generator` wrote.
+
+    Args:
+        factory: the `module:factory` that may be run to build it, for one that is not ours; a
+            folder may come from elsewhere, and does not choose what code runs.
+
+    Raises:
+        UserError: it cannot be read, names other code, or its two files do not belong together.
+    """
+    config = read_config(folder, kind="generator", factory=factory)
     try:
         spec = GeneratorSpec(
             architecture=config["architecture"],
@@ -103,10 +117,22 @@ def load_classifier(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
     return module.eval().requires_grad_(False), config
 
 
-def read_config(folder: Path, *, kind: str) -> dict[str, Any]:
+def read_config(folder: Path, *, kind: str, factory: str = "") -> dict[str, Any]:
+    """A folder's `config.json`, which names no code but `factory`."""
     config = read_json(folder / "config.json")
     if not isinstance(config, dict) or config.get("kind") != kind:
         raise UserError(f"'{folder / 'config.json'}' does not describe a {kind}")
+    architecture = str(config.get("architecture", ""))
+    if ":" in architecture and architecture != factory:
+        wanted = (
+            "generator.factory, with generator.weights = its model.safetensors"
+            if kind == "generator"
+            else "the classifier, as 'module:factory'"
+        )
+        raise UserError(
+            f"'{folder}' wants to be built by '{architecture}', which would run that code; if you "
+            f"trust it, name it yourself as {wanted}"
+        )
     return config
 
 
