@@ -103,6 +103,61 @@ def test_resume_of_a_stopped_run_equals_the_whole_one(
     assert lines[0] == lines[1]
 
 
+def test_a_checkpoint_of_something_else_is_not_gone_on_with(
+    toml: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ok("run", toml, "-o", "out", "--quiet")
+    before = load_file("out/unlearned/model.safetensors")
+    ok("target", "out", "--set", "target.method=lda", "--quiet")
+    assert "made with other labels" in fails(capsys, "unlearn", "out", "--resume")
+    more = ["--set", "unlearn.robust=0.5", "--set", "unlearn.steps=2"]
+    assert "made with other labels" in fails(capsys, "unlearn", "out", "--resume", *more)
+    assert "has no unlearn yet" in fails(capsys, "evaluate", "out")
+    ok("unlearn", "out", "--quiet")
+    after = load_file("out/unlearned/model.safetensors")
+    assert any(not torch.equal(before[key], after[key]) for key in before)
+
+
+def test_settings_that_come_too_late_are_refused(
+    toml: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ok("run", toml, "-o", "out", "--quiet")
+    settings = Path("out/settings.toml").read_text()
+    for stage, setting, said in (
+        ("label", "label.n=900", "takes effect when pictures are sampled; start another run"),
+        ("target", "label.share=0.1", "takes effect in 'label', which is done"),
+        ("evaluate", "unlearn.alpha=3", "takes effect in 'unlearn', which is done"),
+        ("evaluate", "evaluate.judge.by=sheet", "takes effect in 'label', which is done"),
+        ("report", "evaluate.grid=2", "takes effect in 'evaluate', which is done"),
+    ):
+        assert said in fails(capsys, stage, "out", "--set", setting)
+    assert Path("out/settings.toml").read_text() == settings
+
+
+@pytest.mark.parametrize("setting", ["erase.path=descent", "unlearn.robust=0.5"])
+def test_a_labeller_without_a_slope_is_told_before_training(
+    setting: str, toml: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("flat.py").write_text(
+        "def edges(images):\n    return (images > 0).float().mean((1, 2, 3))\n"
+    )
+    flat = ["--set", "label.function=flat:edges", "--set", "erase.path=line", "--set", setting]
+    said = fails(capsys, "run", toml, "-o", "flat", *flat)
+    assert "flat:edges" in said
+    assert "cannot be differentiated" in said
+    assert not Path("flat/target.json").exists()
+
+
+def test_json_is_strict(toml: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def strange(name: str) -> None:
+        raise AssertionError(name)
+
+    capsys.readouterr()
+    ok("run", toml, "--dry-run", "--json")
+    found = json.loads(capsys.readouterr().out, parse_constant=strange)
+    assert found["attack"]["epsilons"][-1] is None
+
+
 def test_paper_gate_by_a_switch(toml: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ok("run", toml, "-o", "paper", "--set", "erase.gate=paper", "--json", "--quiet")
     found = json.loads(capsys.readouterr().out)
@@ -249,7 +304,9 @@ def test_labels_of_another_generator_are_refused(
     other = torch.load(toy_folder / "toy.pth", weights_only=True)
     other["2.bias"] = other["2.bias"] + 0.01
     torch.save(other, "other.pth")
-    said = fails(capsys, "target", "out", "--set", "generator.weights=other.pth")
+    settings = Path("out/settings.toml")
+    settings.write_text(settings.read_text().replace(str(toy_folder / "toy.pth"), "other.pth"))
+    said = fails(capsys, "target", "out")
     assert "belong to another generator" in said
 
 

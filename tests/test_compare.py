@@ -91,6 +91,8 @@ def test_a_comparison_and_its_resumption(
     assert "already holds a comparison" in says(capsys, comparison, "-o", "out")
     changed = says(capsys, comparison, "-o", "out", "--resume", "--set", "n=300")
     assert "other settings (n)" in changed
+    left_out = says(capsys, *again[1:-2], "--resume", "--set", "methods.redaction.steps=3")
+    assert "other settings (methods.redaction)" in left_out  # it was left out of the last one
 
 
 def test_mistakes_get_one_clear_line(comparison: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,6 +106,8 @@ def test_mistakes_get_one_clear_line(comparison: Path, capsys: pytest.CaptureFix
     assert "name it, too" in says(capsys, comparison, "--only", "paper")
     gone = says(capsys, comparison, "--set", "methods.oracle.path=nowhere")
     assert "no generator in 'nowhere'" in gone
+    twin = says(capsys, comparison, "--set", "methods.labels={kind='unlearn'}")
+    assert "its folder 'labels' is another's, too" in twin
     wrong = says(capsys, comparison, "--set", "methods.ours.set=['erase.gte=image']")
     assert "did you mean 'gate'" in wrong
     save_file({"x": torch.zeros(1)}, "x.safetensors")

@@ -39,6 +39,12 @@ def test_how_many_samples_would_do_would_do() -> None:
     assert more.high == pytest.approx(0.01, rel=0.1)
 
 
+def test_what_could_not_be_measured_is_undecided() -> None:
+    (found,) = decide({"changed_having": 1.0}, {})
+    assert found.outcome == "not enough samples"
+    assert str(found) == "changed_having: no picture to measure it on: not enough samples"
+
+
 def test_the_worst_outcome_counts_and_no_limit_decides_nothing() -> None:
     figures = {"target_ratio": (0.02, 0.01, 0.03, 100), "negatives_l1": (0.1, 0.1, 0.1, 100)}
     assert overall(decide({"target_ratio": None, "negatives_l1": None}, figures)) is None

@@ -86,6 +86,17 @@ def test_a_person_is_asked_and_answers(toml: Path, capsys: pytest.CaptureFixture
     arguments = ["evaluate", "out", "--human", "--quiet", "--answers"]
     assert main([*arguments, str(other)]) == 1
     assert "answers for other sheets (abc" in capsys.readouterr().err
+    assert main(["unlearn", "out", "--quiet"]) == 0
+    assert main(["evaluate", "out", "--human", "--quiet"]) == 0  # the same weights again
+    assert main(["unlearn", "out", "--set", "unlearn.steps=2", "--quiet"]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", "out", "--human", "--quiet"]) == 1
+    assert "of weights that have been trained anew since" in capsys.readouterr().err
+    assert sheet.read_text().count("; edge") == 30
+    Path("out/human").rename("kept")
+    for pairs in (4, 6):  # nobody has answered, so other sheets may take their place
+        assert main(["evaluate", "out", "--human", "--pairs", str(pairs), "--quiet"]) == 0
+        assert f"({pairs} pairs" in sheet.read_text()
     assert main([*arguments, "no.txt"]) == 1
     assert "no answers at 'no.txt'" in capsys.readouterr().err
     assert main(["evaluate", "out", "--answers", "x"]) == 1

@@ -27,6 +27,10 @@ def test_what_each_round_is_made_of(
     chain = make_eraser(second, PAPER, toy, None, student=toy)
     assert isinstance(chain, ChainEraser)
     assert len(chain.erasers) == 2
+    asked = []
+    third = next_fit(second, labels, PAPER, lambda left: asked.append(left) or target)
+    assert third.targets[-1] is target
+    assert asked == [labels]
     gone = replace(labels, labels=torch.full_like(labels.labels, -1))
     assert next_fit(first, gone, PAPER) == first  # nothing left to fit a direction to
     image = first_fit(target, labels, IMAGE)

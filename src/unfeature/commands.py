@@ -1,6 +1,7 @@
 """What each command of the command line does; imports wait until a command needs them."""
 
 import json
+import math
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ def run(arguments: Any) -> int:
     experiment = read_experiment(arguments.experiment, arguments.set)
     if arguments.dry_run:
         settings = experiment.model_dump(mode="json")
-        print(json.dumps(settings) if arguments.json else to_toml(experiment), end="")
+        print(as_json(settings) if arguments.json else to_toml(experiment), end="")
         return 0
     path = arguments.output or default_output(arguments.experiment)
     run = run_experiment(
@@ -84,10 +85,10 @@ def one_stage(arguments: Any) -> int:
         if arguments.stage == "label" and getattr(arguments, option):
             changes.append(f"label.{option}={json.dumps(getattr(arguments, option))}")
     if changes:
+        run.require_effect(arguments.stage, changes)
         run.write_settings(read_experiment(run.settings, changes))
     resume = getattr(arguments, "resume", False)
-    if not resume:
-        run.reopen(arguments.stage)
+    run.reopen(arguments.stage)
     do_stage(run, arguments.stage, Progress(arguments.quiet), resume=resume)
     show(arguments, *texts.after(run, arguments.stage))
     return status(run) if arguments.stage == "evaluate" else 0
@@ -120,7 +121,7 @@ def human(arguments: Any, run: Any) -> int:
     """Read the answers where a person gave some; else write the sheets."""
     from dataclasses import asdict
 
-    from unfeature.human import read_human, write_human
+    from unfeature.human import answered, read_human, write_human
     from unfeature.report.words import human_text
 
     if arguments.pairs < 2:
@@ -133,14 +134,6 @@ def human(arguments: Any, run: Any) -> int:
         text = f"pairs are in '{path.parent}': fill in '{path}', then the same command again"
         show(arguments, {"answers": str(path)}, text)
     return 0
-
-
-def answered(path: Path) -> bool:
-    """Whether somebody wrote an answer into a sheet of pairs."""
-    lines = path.read_text().splitlines() if path.exists() else []
-    return any(
-        line.partition(":")[0].isdigit() and line.partition(":")[2].strip() for line in lines
-    )
 
 
 def compare(arguments: Any) -> None:
@@ -175,4 +168,17 @@ def train(arguments: Any) -> None:
 
 
 def show(arguments: Any, found: dict[str, Any], text: str) -> None:
-    print(json.dumps(found, ensure_ascii=False) if arguments.json else text)
+    print(as_json(found) if arguments.json else text)
+
+
+def as_json(values: Any) -> str:
+    """JSON, which has no infinity and no NaN: null stands for them."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(one) for key, one in value.items()}
+        if isinstance(value, list | tuple):
+            return [plain(one) for one in value]
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return json.dumps(plain(values), ensure_ascii=False, allow_nan=False)

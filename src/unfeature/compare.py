@@ -25,7 +25,7 @@ from unfeature.adapters.files import (
 )
 from unfeature.adapters.pretrained import load_generator, save_generator
 from unfeature.adapters.sources import load_source
-from unfeature.comparison import Comparison, Folder, Unlearn
+from unfeature.comparison import Comparison, Folder, Unlearn, slug
 from unfeature.config import Experiment
 from unfeature.errors import UserError
 from unfeature.evaluate.contest import Jury, Sight, held_against, measure
@@ -57,7 +57,7 @@ class Place:
         return self.path / "labels" / f"seed-{seed}"
 
     def method(self, name: str, seed: int) -> Path:
-        return self.path / name.replace(",", "").replace(" ", "-") / f"seed-{seed}"
+        return self.path / slug(name) / f"seed-{seed}"
 
 
 def compare(
@@ -94,7 +94,7 @@ def compare(
     write_json(path / "comparison.json", [row.as_dict() for row in rows])
     with atomic(path / "comparison.md") as temporary:
         temporary.write_text(table(rows))
-    viewer = _viewer(place)
+    viewer = _viewer(place, comparison)
     with atomic(path / "comparison.png") as temporary:
         temporary.write_bytes(sheet(viewer))
     with atomic(path / "comparison.html") as temporary:
@@ -106,6 +106,7 @@ def _claim(comparison: Comparison, path: Path, resume: bool) -> None:
     """Make the folder this comparison's, or find that it is."""
     settings = path / "settings.json"
     now = comparison.model_dump(mode="json")
+    known: dict[str, Any] = {}
     if settings.exists() and not resume:
         raise UserError(
             f"'{path}' already holds a comparison; go on with --resume, or choose another with -o"
@@ -119,13 +120,14 @@ def _claim(comparison: Comparison, path: Path, resume: bool) -> None:
             for name, value in now["methods"].items()
             if before["methods"].get(name, value) != value
         ]
+        known = before["methods"]  # those left out now keep their settings
         if changed:
             raise UserError(
                 f"the comparison in '{path}' has other settings ({changed[0]}); resume with equal "
                 "settings, or choose another folder with -o"
             )
     make_folder(path)
-    write_json(settings, now)
+    write_json(settings, {**now, "methods": {**known, **now["methods"]}})
 
 
 def _apart(job: Any, *arguments: Any) -> None:
@@ -216,7 +218,7 @@ def _measure_all(comparison: Comparison, place: Place, progress: Progress) -> li
         for seed in comparison.seeds[:1] if isinstance(method, Folder) else comparison.seeds:
             folder = place.method(name, seed)
             cached = folder / "measured.json"
-            if name == comparison.ours or not _fresh(cached, place, comparison, seed):
+            if name == comparison.ours or not _fresh(cached, place, comparison, method, seed):
                 progress.say(f"{name}, seed {seed}: measuring")
                 made = _load_made(comparison, place, name, seed)
                 after = jury.look(draw(made, made.latents_from_seeds(seeds)))
@@ -239,10 +241,12 @@ def _measure_all(comparison: Comparison, place: Place, progress: Progress) -> li
     return rows + [found[name] for name in comparison.methods]
 
 
-def _fresh(cached: Path, place: Place, comparison: Comparison, seed: int) -> bool:
-    """Whether figures were measured after ours, which they are held against, was trained."""
-    ours = place.method(comparison.ours, seed) / "cost.json"
-    return cached.exists() and cached.stat().st_mtime >= ours.stat().st_mtime
+def _fresh(cached: Path, place: Place, comparison: Comparison, method: Any, seed: int) -> bool:
+    """Whether figures were measured after ours, which they are held against, was trained, and
+    after the generator itself, where it comes from elsewhere."""
+    made = [place.method(comparison.ours, seed) / "cost.json"]
+    made += [Path(method.path, "config.json")] if isinstance(method, Folder) else []
+    return cached.exists() and all(cached.stat().st_mtime >= p.stat().st_mtime for p in made)
 
 
 def make_jury(
@@ -276,11 +280,10 @@ def _keep(place: Place, name: str, seed: int, sight: Sight, chosen: torch.Tensor
     save_tensors(folder / "pictures.safetensors", {"images": sight.images[chosen].contiguous()})
 
 
-def _viewer(place: Place) -> dict[str, torch.Tensor]:
+def _viewer(place: Place, comparison: Comparison) -> dict[str, torch.Tensor]:
     """By method, its pictures of the same latents, of the first seed."""
-    settings = read_json(place.path / "settings.json")
-    names = [ORIGINAL, *settings["methods"]]
-    seed = settings["seeds"][0]
+    names = [ORIGINAL, *comparison.methods]
+    seed = comparison.seeds[0]
     return {
         name: load_tensors(place.method(name, seed) / "pictures.safetensors")["images"]
         for name in names

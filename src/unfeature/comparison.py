@@ -1,5 +1,6 @@
 """Settings of a comparison: one experiment, several methods, several training seeds."""
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,6 +19,14 @@ from unfeature.methods import (
     Rejection,
 )
 from unfeature.settings import explain, read_experiment, read_toml
+
+RESERVED = ("original", "labels")
+"""Folders of a comparison that are no method's."""
+
+
+def slug(name: str) -> str:
+    """A method's folder."""
+    return name.replace(",", "").replace(" ", "-")
 
 
 class Unlearn(Settings):
@@ -73,6 +82,12 @@ class Comparison(Settings):
                 raise ValueError(f"methods.{name} needs training data; name it under 'data'")
             if not name.replace("-", "").replace(" ", "").replace(",", "").isalnum():
                 raise ValueError(f"methods.'{name}': use letters, digits, spaces and hyphens")
+        folders = Counter([*RESERVED, *(slug(name) for name in self.methods)])
+        for name in self.methods:
+            if folders[slug(name)] > 1:
+                raise ValueError(
+                    f"methods.'{name}': its folder '{slug(name)}' is another's, too; rename it"
+                )
         if self.ours not in self.methods:
             raise ValueError(
                 f"'ours' names '{self.ours}', which is not under [methods]"

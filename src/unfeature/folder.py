@@ -4,6 +4,7 @@ import json
 import platform
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +19,15 @@ from unfeature.evaluate.criteria import Criterion
 from unfeature.settings import read_experiment, to_toml
 
 STAGES = ("sample", "label", "target", "unlearn", "evaluate", "report")
+READ_IN = {
+    **dict.fromkeys(("feature", "seed", "generator", "label.n"), "sample"),
+    **dict.fromkeys(("label", "attributes", "evaluate.judge"), "label"),
+    "target": "target",
+    **dict.fromkeys(("erase", "unlearn", "encoder"), "unlearn"),
+    **dict.fromkeys(("evaluate", "verdict"), "evaluate"),
+    "attack": "report",
+}
+"""In which stage a setting, or all of a table, takes effect."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +161,21 @@ class RunFolder:
         for later in STAGES[STAGES.index(stage) :]:
             diary["stages"].pop(later, None)
         write_json(self.diary, diary)
+
+    def require_effect(self, stage: str, changes: Iterable[str]) -> None:
+        """Raise where a change of settings comes too late: an earlier stage has read them."""
+        for change in changes:
+            key = change.partition("=")[0].strip()
+            parts = [".".join(key.split(".")[:n]) for n in (2, 1)]
+            read_in = next((READ_IN[part] for part in parts if part in READ_IN), stage)
+            if STAGES.index(read_in) < STAGES.index(stage):
+                raise UserError(
+                    f"--set {change}: '{key}' takes effect in '{read_in}', which is done; give it "
+                    f"there: unfeature {read_in} {self.path} --set …"
+                    if read_in != "sample"
+                    else f"--set {change}: '{key}' takes effect when pictures are sampled; start "
+                    "another run with it"
+                )
 
     def read_criteria(self) -> tuple[Criterion, ...]:
         """What was decided; nothing where no limit was set."""

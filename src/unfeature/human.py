@@ -48,7 +48,7 @@ def write_human(run: RunFolder, n: int) -> Path:
     """Sheets of `n` pairs, half of which had the feature by the judge, where so many are found.
 
     Returns:
-        The file to fill in. One that is there already is left as it is.
+        The file to fill in. One that somebody has begun to fill in is left as it is.
     """
     run.require("unlearn")
     experiment = run.experiment()
@@ -71,9 +71,10 @@ def write_human(run: RunFolder, n: int) -> Path:
             _page(left[part], right[part], first).save(temporary, format="PNG")
     identity = sheets_identity(unlearned.fingerprint, seeds[rows])
     order, swapped = plan.rows.tolist(), plan.swapped.tolist()
-    write_json(folder / "key.json", {"rows": order, "swapped": swapped, "identity": identity})
+    key = {"rows": order, "swapped": swapped, "identity": identity}
+    write_json(folder / "key.json", {**key, "unlearned": unlearned.fingerprint})
     answers = folder / "answers.txt"
-    if not answers.exists():
+    if not answered(answers):
         names = _asked(run)
         text = TEMPLATE.format(
             feature=experiment.feature,
@@ -97,6 +98,11 @@ def read_human(run: RunFolder, answers: Path | None = None) -> Human:
     if not (folder / "key.json").exists():
         raise UserError(f"there are no pairs yet; run 'unfeature evaluate {run.path} --human'")
     key = read_json(folder / "key.json")
+    if key.get("unlearned") != read_json(run.unlearned / "config.json")["fingerprint"]:
+        raise UserError(
+            f"the pairs in '{folder}' are of weights that have been trained anew since; move that "
+            f"folder away and run 'unfeature evaluate {run.path} --human' for new ones"
+        )
     try:
         text = path.read_text()
     except OSError as error:
@@ -125,7 +131,15 @@ def _asked(run: RunFolder) -> tuple[str, ...]:
     if judge is None:
         return ()
     names = (name for name in judge.names if name not in settings.leave_out)
-    return tuple(name.replace("_", " ") for name in names)
+    return tuple(name.replace("_", " ").lower() for name in names)
+
+
+def answered(path: Path) -> bool:
+    """Whether somebody wrote an answer into a sheet of pairs."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    return any(
+        line.partition(":")[0].isdigit() and line.partition(":")[2].strip() for line in lines
+    )
 
 
 def _sides(

@@ -1,8 +1,10 @@
 """The stage in which a copy of the generator unlearns, with checkpoints."""
 
+import hashlib
 import json
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -18,6 +20,7 @@ from unfeature.adapters.sources import load_source
 from unfeature.attack.encoder import adapted
 from unfeature.config import EncoderConfig, Experiment
 from unfeature.erase import Eraser
+from unfeature.errors import UserError
 from unfeature.evaluate import judged
 from unfeature.folder import RunFolder
 from unfeature.generator import Generator, draw
@@ -25,6 +28,7 @@ from unfeature.labels import LatentSet, label, sample_seeds
 from unfeature.panel import Panel, load_panel
 from unfeature.progress import Progress
 from unfeature.rounds import first_fit, make_eraser, unlearn_in_rounds
+from unfeature.stages import fit_target
 from unfeature.target import TargetVector
 from unfeature.unlearn import Check
 
@@ -38,7 +42,15 @@ def unlearn_stage(run: RunFolder, progress: Progress, *, resume: bool = False) -
     original = load_source(experiment.generator)
     labels = LatentSet.load(run.labels).require_generator(original)
     panel = load_panel(run.path / "panel")
-    state = load_checkpoint(run.checkpoint) if resume and run.checkpoint.exists() else None
+    basis = _basis(run, experiment)
+    if not resume:
+        run.checkpoint.unlink(missing_ok=True)
+    state = load_checkpoint(run.checkpoint) if run.checkpoint.exists() else None
+    if state is not None and state.pop("basis", None) != basis:
+        raise UserError(
+            f"the checkpoint in '{run.path}' was made with other labels, another direction or "
+            f"other settings; begin anew with: unfeature unlearn {run.path}"
+        )
     seconds_before = float(state.pop("seconds")) if state else 0.0
     rows = run.read_history(until=state["done"]) if state else []
     done = int(state.pop("done")) if state else 0
@@ -65,6 +77,7 @@ def unlearn_stage(run: RunFolder, progress: Progress, *, resume: bool = False) -
                 by=panel.gate,
                 feature=experiment.feature,
             ),
+            refit=lambda left: fit_target(run, experiment, left),
             check=check,
             resume=state,
             seed=experiment.seed,
@@ -79,7 +92,8 @@ def unlearn_stage(run: RunFolder, progress: Progress, *, resume: bool = False) -
                 )
                 history.flush()
                 seconds = seconds_before + time.perf_counter() - began
-                save_checkpoint(run.checkpoint, {**item.state(), "done": done, "seconds": seconds})
+                notes = {"done": done, "seconds": seconds, "basis": basis}
+                save_checkpoint(run.checkpoint, {**item.state(), **notes})
         if state is not None and unlearned is original:  # nothing was left to do
             unlearned = original.copy()
             unlearned.module.load_state_dict(state["loop"]["average"])
@@ -93,6 +107,17 @@ def unlearn_stage(run: RunFolder, progress: Progress, *, resume: bool = False) -
         said.unlink(missing_ok=True)
     run.finish("unlearn", began - seconds_before)
     return unlearned
+
+
+def _basis(run: RunFolder, experiment: Experiment) -> str:
+    """16 hex digits of what a training follows from: only then may it go on from a checkpoint."""
+    settings = experiment.model_dump(
+        mode="json", include={"seed", "generator", "erase", "unlearn", "label"}
+    )
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for path in (run.labels, run.target):
+        digest.update(Path(f"{path}.safetensors").read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def adapt_encoder(

@@ -66,13 +66,22 @@ def first_fit(target: TargetVector, labels: LatentSet, config: EraseConfig) -> R
     return Refit((target,), (threshold_for(labels, target, config.gate, recall=config.recall),))
 
 
-def next_fit(last: Refit, residual: LatentSet, config: EraseConfig) -> Refit:
+def next_fit(
+    last: Refit,
+    residual: LatentSet,
+    config: EraseConfig,
+    refit: Callable[[LatentSet], TargetVector] = TargetVector.fit,
+) -> Refit:
     """A linear gate's next round: one more direction, fitted to what g still draws, if enough of it
-    is left to tell."""
+    is left to tell.
+
+    Args:
+        refit: how a direction is fitted, e.g. with protected attributes.
+    """
     counts = residual.counts
     if min(counts["yes"], counts["no"]) < 8:
         return last
-    target = TargetVector.fit(residual)
+    target = refit(residual)
     threshold = threshold_for(residual, target, config.gate, recall=config.recall)
     return Refit((*last.targets, target), (*last.numbers, threshold))
 
@@ -138,6 +147,7 @@ def unlearn_in_rounds(
     *,
     labeler: Labeler | None,
     residual: Callable[[Generator, int], LatentSet],
+    refit: Callable[[LatentSet], TargetVector] = TargetVector.fit,
     check: Callable[[Generator], Check] | None = None,
     resume: dict[str, Any] | None = None,
     seed: int = 0,
@@ -149,6 +159,7 @@ def unlearn_in_rounds(
 
     Args:
         residual: labels fresh pictures of g; called with g and the round that has ended.
+        refit: fits a linear gate's further directions to these.
         resume: what `RoundStep.state()` returned.
     """
     student = original
@@ -191,7 +202,7 @@ def unlearn_in_rounds(
         left = residual(student, number)
         if left.counts["yes"] <= config.goal * len(left):
             return
-        fit = next_fit(fit, left, erase)
+        fit = next_fit(fit, left, erase, refit)
 
 
 def _stater(start: dict[str, Any], step: Step) -> Callable[[], dict[str, Any]]:

@@ -24,6 +24,7 @@ from unfeature.errors import UserError
 from unfeature.examination import load_examiner
 from unfeature.folder import RunFolder
 from unfeature.generator import Generator, draw
+from unfeature.labelers.base import differentiable
 from unfeature.labelers.classifier import keeping
 from unfeature.labelers.sheet import read_answers, sheets_identity, write_sheets
 from unfeature.labels import LatentSet, label, sample_seeds
@@ -71,6 +72,11 @@ def label_stage(run: RunFolder, progress: Progress) -> LatentSet:
         labels = _label_by_person(run, experiment, original, seeds)
     else:
         gate = load_labeler(experiment.label, calibration)
+        if experiment.needs_slope and not differentiable(gate, calibration.pictures[:2]):
+            raise UserError(
+                f"{experiment.needs_slope} needs the labeller's gradient, but '{gate.name}' cannot "
+                "be differentiated; do without (erase.path = 'line' needs none)"
+            )
         labels = label(
             original,
             seeds=seeds,
@@ -129,26 +135,30 @@ def target_stage(run: RunFolder, progress: Progress) -> Diagnosis:
     began = time.perf_counter()
     experiment = run.experiment()
     labels = LatentSet.load(run.labels).require_generator(load_source(experiment.generator))
-    attributes = load_attributes(run, experiment)
-    settings = experiment.target
-    target = TargetVector.fit(
-        labels,
-        method=settings.method,
-        protect={name: attributes[name] for name in settings.protect},
-        regularization=settings.regularization,
-    )
+    target = fit_target(run, experiment, labels)
     target.save(run.target)
     diagnosis = diagnose(
         labels,
         target,
-        attributes=attributes,
+        attributes=load_attributes(run, experiment),
         recall=experiment.erase.recall,
-        method=settings.method,
+        method=experiment.target.method,
         seed=experiment.seed,
     )
     write_json(run.path / "diagnosis.json", asdict(diagnosis))
     run.finish("target", began)
     return diagnosis
+
+
+def fit_target(run: RunFolder, experiment: Experiment, labels: LatentSet) -> TargetVector:
+    """The direction that the settings ask for; protected attributes are those of the run."""
+    attributes, settings = load_attributes(run, experiment), experiment.target
+    return TargetVector.fit(
+        labels,
+        method=settings.method,
+        protect={name: attributes[name] for name in settings.protect},
+        regularization=settings.regularization,
+    )
 
 
 def load_attributes(run: RunFolder, experiment: Experiment) -> dict[str, LatentSet]:

@@ -30,6 +30,20 @@ class Experiment(Settings):
     verdict: VerdictConfig = VerdictConfig()
     attack: AttackTable = AttackTable()
 
+    @property
+    def needs_slope(self) -> str:
+        """Which setting needs a labeller that can be differentiated; empty where none does."""
+        erase, unlearn = self.erase, self.unlearn
+        back = erase.refine or (erase.approaches and unlearn.rounds > 1)
+        image = erase.gate == "image"
+        asked = {
+            "erase.path = 'descent'": image and erase.path == "descent",
+            "erase.refine or erase.approaches": image and erase.path == "donors" and back,
+            "unlearn.robust": unlearn.robust,
+            "unlearn.keep": unlearn.keep,
+        }
+        return next((name for name, needed in asked.items() if needed), "")
+
     @model_validator(mode="after")
     def _measured(self) -> "Experiment":
         limits = self.verdict

@@ -43,12 +43,14 @@ class Criterion:
     def more(self) -> int | None:
         """About how many pictures would decide, the interval's width falling with the root of
         their number; none where the figure is decided or equals its limit."""
-        if self.outcome != "not enough samples" or self.value == self.limit:
+        if self.outcome != "not enough samples" or self.value == self.limit or not self.n:
             return None
         side = self.high - self.value if self.value < self.limit else self.value - self.low
         return round(self.n * (side / abs(self.limit - self.value)) ** 2)
 
     def __str__(self) -> str:
+        if not self.n:
+            return f"{self.name}: no picture to measure it on: {self.outcome}"
         text = (
             f"{self.name}: {self.value:.4g} [{self.low:.4g}, {self.high:.4g}], "
             f"at most {self.limit:g}: {self.outcome}"
@@ -63,10 +65,12 @@ def decide(
 
     Args:
         limits: by figure's name, at most how much; None sets no limit.
-        figures: value, low, high and number of pictures.
+        figures: value, low, high and number of pictures; one that is missing, since there was no
+            picture to measure it on, is undecided.
     """
+    nothing = (float("nan"), float("nan"), float("nan"), 0)
     return tuple(
-        Criterion(name, limit, *figures[name])
+        Criterion(name, limit, *figures.get(name, nothing))
         for name, limit in limits.items()
         if limit is not None
     )

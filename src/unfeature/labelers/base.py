@@ -2,6 +2,7 @@
 
 from typing import Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -30,6 +31,12 @@ class AttributeLabeler(Labeler, Protocol):
         self, images: Float[Tensor, "n c h w"]
     ) -> tuple[Float[Tensor, " n"], Float[Tensor, "n k"]]:
         """Scores, and the log-odds of k attributes."""
+
+
+def differentiable(labeler: Labeler, images: Float[Tensor, "n c h w"]) -> bool:
+    """Whether its score of these images has a gradient."""
+    with torch.inference_mode(False), torch.enable_grad():
+        return labeler.score(images.detach().clone().requires_grad_()).requires_grad
 
 
 def look(
