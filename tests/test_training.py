@@ -117,9 +117,7 @@ def test_train_from_the_command_line(
     # a two-epoch VAE draws nothing thick, so the labels are one-sided; that is said, not hidden
     assert main(["label", "run", "--quiet"]) == 1
     assert "labelled pictures" in capsys.readouterr().err
-    assert (
-        main(["label", "run", "--set", "label.share=0.3", "--set", "label.n=100", "--quiet"]) == 1
-    )
+    assert main(["label", "run", "--set", "label.share=0.3", "--quiet"]) == 1
     assert "exactly one of 'threshold' and 'share'" in capsys.readouterr().err
 
 
