@@ -28,6 +28,10 @@ OLD = [
     *("erase.layers=false", "erase.refine=12", "erase.stride=1", "erase.margin=0.8"),
     *("unlearn.keep=0", "unlearn.alpha=3", "unlearn.pool=16", "unlearn.reuse=8"),
 ]
+LAYERS = [
+    *("erase.layers=true", "erase.refine=40", "erase.stride=3", "erase.margin=1.2"),
+    *("unlearn.keep=0.01", "unlearn.alpha=5", "unlearn.pool=24", "unlearn.reuse=30"),
+]
 PAPER = [*OLD, "erase.gate=paper"]
 VARIANTS = {
     "paper": [*PAPER, "generator.latent_space=z"],
@@ -39,7 +43,7 @@ VARIANTS = {
     "descent": [*OLD, "erase.path=descent", "erase.descents=40"],
     "donors, none kept": [*OLD, "erase.keep=[]"],
     "donors": OLD,
-    "layers": [],
+    "layers": LAYERS,
 }
 """By name, the settings that differ from those of `examples/avatars/FEATURE.toml`."""
 
