@@ -8,8 +8,7 @@ from pathlib import Path
 
 import torch
 
-from unfeature.adapters.pretrained import load_generator
-from unfeature.adapters.sources import load_source
+from unfeature.adapters.sources import load_both
 from unfeature.evaluate import draw_pairs
 from unfeature.folder import RunFolder
 from unfeature.labels import sample_seeds
@@ -23,10 +22,10 @@ COLUMNS, GAP, ZOOM = 12, 10, 2
 def main() -> None:
     run, output = RunFolder.open(Path(sys.argv[1])), Path(sys.argv[2])
     experiment = run.experiment()
-    original = load_source(experiment.generator)
+    original, unlearned = load_both(experiment.generator, run.unlearned)
     pairs = draw_pairs(
         original,
-        load_generator(run.unlearned, factory=experiment.generator.factory),
+        unlearned,
         current_eraser(run, experiment, original),
         load_panel(run.path / "panel").judge,
         sample_seeds(200, experiment.seed, "evaluate"),

@@ -11,12 +11,15 @@ from unfeature.attack.base import Found
 from unfeature.attack.inversion import inverted
 from unfeature.attack.relearning import half_back, relearned
 from unfeature.attack.siege import Siege, stronger
+from unfeature.attacking import attack_weights
 from unfeature.cli import main
 from unfeature.config import AttackTable
 from unfeature.errors import UserError
 from unfeature.evaluate.verdict import judged
+from unfeature.folder import RunFolder
 from unfeature.generator import Generator, draw
 from unfeature.labelers import FunctionLabeler
+from unfeature.progress import Progress
 
 QUICK = [
     *("--set", "attack.n=60", "--set", "attack.steps=4", "--set", "attack.restarts=2"),
@@ -60,6 +63,8 @@ def test_attack_from_the_command_line(
     assert found["generators"]["oracle"] == found["generators"]["original"]
     assert set(found["inversion"]) == {"original", "unlearned", "oracle"}
     assert [row["pictures"] for row in found["relearning"]["unlearned"]] == [0, 5]
+    alone = attack_weights(RunFolder.open(Path("out")), Progress(), oracle=Path("oracle"))
+    assert {key: found[key] for key in alone} == json.loads(json.dumps(alone))
     assert main(["report", finished, "--quiet"]) == 0
     page = Path("out/report.html").read_text()
     assert "<h2>Attacked</h2>" in page
@@ -83,6 +88,8 @@ def test_mistakes(finished: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "changes only attack" in says("--set", "label.n=3")
     lenet = "attack.classifier={by='classifier', classifier='avatars-judge', target='glasses'}"
     assert "does not take images of [1, 16, 16]" in says("--set", lenet)
+    with pytest.raises(UserError, match=r"neither inversion nor relearning; set attack\.inver"):
+        attack_weights(RunFolder.open(Path(finished)), Progress())
     many = ["--set", "attack.inversions=100000"]
     assert "100000 are asked for" in says(
         "--set", "attack.classifier={by='function', function='toymodel:lower', share=0.2}", *many

@@ -10,7 +10,7 @@ from torch import Tensor
 from unfeature.adapters.encoder import encoding, load_encoder
 from unfeature.adapters.files import write_json
 from unfeature.adapters.pretrained import load_generator
-from unfeature.adapters.sources import Calibration, load_labeler, load_source
+from unfeature.adapters.sources import Calibration, load_both, load_labeler
 from unfeature.attack.encoder import leaked
 from unfeature.attack.inversion import inverted
 from unfeature.attack.outcome import PictureGate
@@ -49,13 +49,8 @@ def attack_run(
     began = time.perf_counter()
     experiment = run.experiment()
     table = experiment.attack
-    original = load_source(experiment.generator)
-    factory = experiment.generator.factory
-    unlearned = load_generator(run.unlearned, factory=factory)
-    generators = {"original": original, "unlearned": unlearned}
-    if oracle is not None:
-        made = load_generator(oracle, factory=factory)
-        generators["oracle"] = made.in_space(original.latent_space)
+    generators = _generators(run, experiment, oracle)
+    original = generators["original"]
     panel = load_panel(run.path / "panel")
     labels = LatentSet.load(run.labels)
     attacker = find_attacker(experiment, panel, labels, original)
@@ -96,6 +91,40 @@ def attack_run(
     found["seconds"] = round(time.perf_counter() - began, 1)
     write_json(run.attack, found)
     return found
+
+
+def attack_weights(
+    run: RunFolder, progress: Progress, *, oracle: Path | None = None
+) -> dict[str, Any]:
+    """Only the attacks that do not search the latent space: inversion and relearning, as
+    `[attack]` asks for them; nothing is written.
+
+    Raises:
+        UserError: it asks for neither, or there are too few pictures with the feature.
+    """
+    run.require("unlearn")
+    experiment = run.experiment()
+    if not experiment.attack.inversions and not experiment.attack.relearn:
+        raise UserError(
+            "[attack] asks for neither inversion nor relearning; set attack.inversions=100 or "
+            "attack.relearn=[0,10,100]"
+        )
+    generators = _generators(run, experiment, oracle)
+    judge = load_panel(run.path / "panel").judge
+    pictures = _pictures(experiment, generators["original"], judge)
+    return _weights(experiment, pictures, generators, judge, progress)
+
+
+def _generators(
+    run: RunFolder, experiment: Experiment, oracle: Path | None
+) -> dict[str, Generator]:
+    """By name: original, unlearned, and the oracle where there is one."""
+    original, unlearned = load_both(experiment.generator, run.unlearned)
+    generators = {"original": original, "unlearned": unlearned}
+    if oracle is not None:
+        made = load_generator(oracle, factory=experiment.generator.factory)
+        generators["oracle"] = made.in_space(original.latent_space)
+    return generators
 
 
 def find_attacker(

@@ -10,8 +10,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from unfeature.adapters.files import atomic, make_folder, read_json, write_json
-from unfeature.adapters.pretrained import load_generator
-from unfeature.adapters.sources import load_source
+from unfeature.adapters.sources import load_both
 from unfeature.errors import UserError
 from unfeature.evaluate.human import Human, Plan, read_pairs, shuffled, tally
 from unfeature.evaluate.verdict import judged
@@ -52,8 +51,7 @@ def write_human(run: RunFolder, n: int) -> Path:
     """
     run.require("unlearn")
     experiment = run.experiment()
-    original = load_source(experiment.generator)
-    unlearned = load_generator(run.unlearned, factory=experiment.generator.factory)
+    original, unlearned = load_both(experiment.generator, run.unlearned)
     judge = load_panel(run.path / "panel").judge
     seeds = sample_seeds(n * CANDIDATES, experiment.seed, "human")
     before = draw(original, original.latents_from_seeds(seeds.tolist()))

@@ -11,8 +11,7 @@ from unfeature.adapters.files import (
     save_tensors,
     write_json,
 )
-from unfeature.adapters.pretrained import load_generator
-from unfeature.adapters.sources import load_source
+from unfeature.adapters.sources import load_both
 from unfeature.config import Experiment
 from unfeature.diagnostics import Diagnosis
 from unfeature.evaluate import Verdict, draw_pairs, extractor
@@ -43,8 +42,7 @@ def evaluate_stage(run: RunFolder, progress: Progress) -> Verdict:
     run.require("unlearn")
     began = time.perf_counter()
     experiment = run.experiment()
-    original = load_source(experiment.generator)
-    unlearned = load_generator(run.unlearned, factory=experiment.generator.factory)
+    original, unlearned = load_both(experiment.generator, run.unlearned)
     panel = load_panel(run.path / "panel")
     n = experiment.evaluate.n
     progress.say(f"evaluating on {n} fresh latents; judge: {panel.judge.name}")
@@ -105,8 +103,7 @@ def report_stage(run: RunFolder, progress: Progress) -> None:
     run.require("evaluate")
     began = time.perf_counter()
     experiment = run.experiment()
-    original = load_source(experiment.generator)
-    unlearned = load_generator(run.unlearned, factory=experiment.generator.factory)
+    original, unlearned = load_both(experiment.generator, run.unlearned)
     eraser = current_eraser(run, experiment, original)
     page = render(
         ReportData(

@@ -32,6 +32,11 @@ def load_source(config: GeneratorConfig) -> Generator:
     return generator.in_space(space, truncation=config.truncation)
 
 
+def load_both(config: GeneratorConfig, unlearned: Path) -> tuple[Generator, Generator]:
+    """The original that the settings name, and what was made of it, from its folder."""
+    return load_source(config), load_generator(unlearned, factory=config.factory)
+
+
 def _source(config: GeneratorConfig) -> Generator:
     if config.source:
         return load_generator(find(config.source, kind="generator", setting="generator.source"))
