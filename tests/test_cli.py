@@ -111,9 +111,11 @@ def test_a_checkpoint_of_something_else_is_not_gone_on_with(
     ok("target", "out", "--set", "target.method=lda", "--quiet")
     assert "made with other labels" in fails(capsys, "unlearn", "out", "--resume")
     more = ["--set", "unlearn.robust=0.5", "--set", "unlearn.steps=2"]
-    assert "made with other labels" in fails(capsys, "unlearn", "out", "--resume", *more)
+    settings = Path("out/settings.toml").read_text()
+    assert "give --set without --resume" in fails(capsys, "unlearn", "out", "--resume", *more)
+    assert Path("out/settings.toml").read_text() == settings
     assert "has no unlearn yet" in fails(capsys, "evaluate", "out")
-    ok("unlearn", "out", "--quiet")
+    ok("unlearn", "out", *more, "--quiet")
     after = load_file("out/unlearned/model.safetensors")
     assert any(not torch.equal(before[key], after[key]) for key in before)
 

@@ -84,10 +84,15 @@ def one_stage(arguments: Any) -> int:
     for option in ("by", "answers"):
         if arguments.stage == "label" and getattr(arguments, option):
             changes.append(f"label.{option}={json.dumps(getattr(arguments, option))}")
+    resume = getattr(arguments, "resume", False)
+    if resume and changes:
+        raise UserError(
+            "a checkpoint is gone on with under the settings it was made with; give --set without "
+            "--resume to begin anew"
+        )
     if changes:
         run.require_effect(arguments.stage, changes)
         run.write_settings(read_experiment(run.settings, changes))
-    resume = getattr(arguments, "resume", False)
     run.reopen(arguments.stage)
     do_stage(run, arguments.stage, Progress(arguments.quiet), resume=resume)
     show(arguments, *texts.after(run, arguments.stage))

@@ -76,9 +76,10 @@ def _options(settings: list[str]) -> dict[str, int | float]:
         key, _, text = setting.partition("=")
         try:
             value = float(text)
-        except ValueError as error:
+            whole = int(value)
+        except (ValueError, OverflowError) as error:
             raise UserError(f"--option {setting}: write KEY=NUMBER, e.g. gamma=0.1") from error
-        found[key] = int(value) if value == int(value) and "." not in text else value
+        found[key] = whole if value == whole and "." not in text else value
     return found
 
 
