@@ -1,0 +1,90 @@
+"""Robust unlearning against its aims, out of what comparisons and attacks have left.
+
+    python -m benchmarks.aims                # every comparison that was attacked
+    python -m benchmarks.aims digits_vae_thick
+
+Against the paper's version: at most half its judged success at every radius up to 2, no more of the
+feature left, at most half its L1 on pictures that never had it; against the oracle, where there is
+one: at most 1.5 times its success. Measures nothing; fills docs/results.md between
+`<!-- attack aims -->` and `<!-- end -->`.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from benchmarks.paper import RESULTS, filled
+from unfeature.adapters.files import read_json
+from unfeature.compare import Place
+from unfeature.folder import RunFolder
+
+LARGEST = 2.0
+HEADS = ("comparison", "judged success, ε: robust / paper", "left", "L1", "robust / oracle")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="of comparisons; all by default")
+    parser.add_argument("-o", "--output", type=Path, default=Path("runs/paper"))
+    arguments = parser.parse_args()
+    lines = ["| " + " | ".join(HEADS) + " |", "|" + " --- |" * len(HEADS)]
+    for name in arguments.names or sorted(path.name for path in arguments.output.iterdir()):
+        place = Place(arguments.output / name)
+        attacks = [RunFolder(place.method(m, 0) / "run").attack for m in ("paper", "robust")]
+        if all(path.exists() for path in attacks):
+            paper, robust = (read_json(path)["generators"] for path in attacks)
+            measured = {row["name"]: row for row in read_json(place.path / "comparison.json")}
+            cells = row(paper, robust, *(measured[m]["measured"][0] for m in ("paper", "robust")))
+            lines.append("| " + " | ".join([name, *cells]) + " |")
+    table = "\n".join(lines) + "\n"
+    RESULTS.write_text(filled(RESULTS.read_text(), "attack aims", table))
+    print(table)
+
+
+def row(
+    paper: dict[str, Any],
+    robust: dict[str, Any],
+    paper_measured: dict[str, Any],
+    robust_measured: dict[str, Any],
+) -> list[str]:
+    """One comparison: each figure of "robust" beside the other's, and whether the aim is met."""
+    ours, theirs = successes(robust["unlearned"]), successes(paper["unlearned"])
+    radii = sorted(set(ours) & set(theirs))
+    left, most = (m["target"]["value"] for m in (robust_measured, paper_measured))
+    near, far = (m["l1"]["value"] for m in (robust_measured, paper_measured))
+    cells = [
+        beside(ours, theirs, radii, 0.5),
+        f"{left:.2%} / {most:.2%}{met(left <= most)}",
+        f"{near:.4f} / {far:.4f}, {near / far:.0%}{met(near <= far / 2)}",
+    ]
+    oracle = successes((robust if "oracle" in robust else paper).get("oracle", {"gradient": []}))
+    known = [radius for radius in radii if radius in oracle]
+    return [*cells, beside(ours, oracle, known, 1.5) if known else "–"]
+
+
+def successes(attacks: dict[str, Any]) -> dict[float, float]:
+    """Judged success of the gradient attack by radius, up to the largest that counts."""
+    return {
+        point["epsilon"]: point["judged"]["value"]
+        for point in attacks["gradient"]
+        if point["epsilon"] is not None and 0 < point["epsilon"] <= LARGEST
+    }
+
+
+def beside(
+    ours: dict[float, float], theirs: dict[float, float], radii: list[float], most: float
+) -> str:
+    """Both figures at every radius; at most so many times the other's meets the aim."""
+    return "; ".join(
+        f"{radius:g}: {ours[radius]:.1%} / {theirs[radius]:.1%}"
+        + met(ours[radius] <= most * theirs[radius])
+        for radius in radii
+    )
+
+
+def met(condition: bool) -> str:
+    return "" if condition else " **missed**"
+
+
+if __name__ == "__main__":
+    main()
