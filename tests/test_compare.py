@@ -1,6 +1,7 @@
 """`unfeature compare`, driven as a user would, mistakes included."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,11 @@ def test_a_comparison_and_its_resumption(
     assert "other settings (n)" in changed
     left_out = says(capsys, *again[1:-2], "--resume", "--set", "methods.redaction.steps=3")
     assert "other settings (methods.redaction)" in left_out  # it was left out of the last one
+    assert "delete 'out/redaction' to run it anew" in left_out
+    shutil.rmtree("out/redaction")
+    more = ["--set", "methods.redaction.steps=3", "--only", "ours", "redaction"]
+    assert main([*again, *more]) == 0
+    assert made.exists()
 
 
 def test_mistakes_get_one_clear_line(comparison: Path, capsys: pytest.CaptureFixture[str]) -> None:

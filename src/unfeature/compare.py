@@ -115,17 +115,18 @@ def _claim(comparison: Comparison, path: Path, resume: bool) -> None:
         before = read_json(settings)
         free = ("methods", "seeds")  # more may be added, others dropped
         changed = [key for key in now if key not in free and now[key] != before.get(key)]
-        changed += [
-            f"methods.{name}"
-            for name, value in now["methods"].items()
-            if before["methods"].get(name, value) != value
-        ]
         known = before["methods"]  # those left out now keep their settings
         if changed:
             raise UserError(
                 f"the comparison in '{path}' has other settings ({changed[0]}); resume with equal "
                 "settings, or choose another folder with -o"
             )
+        for name, value in now["methods"].items():
+            if known.get(name, value) != value and (path / slug(name)).exists():
+                raise UserError(
+                    f"the comparison in '{path}' has other settings (methods.{name}); resume with "
+                    f"equal settings, or delete '{path / slug(name)}' to run it anew"
+                )
     make_folder(path)
     write_json(settings, {**now, "methods": {**known, **now["methods"]}})
 
