@@ -184,11 +184,12 @@ def test_only_pictures_the_judge_sees_count(toy: Generator, corner: FunctionLabe
     latents = toy.latents_from_seeds(range(100))
     found = pgd(toy, corner.score, latents, REGION, AttackConfig(steps=5, restarts=1))
     images = draw(toy, found.latents)
-    seen = outcome(found, images, corner, None)
+    seen, rows = outcome(found, images, corner, None)
     assert seen.naive.value == pytest.approx(seen.judged.value, abs=0.02)
     blind = FunctionLabeler(lambda x: x.flatten(1).mean(1), "mean", threshold=5.0)
-    assert outcome(found, images, blind, None).judged.value == 0
-    nonsense = outcome(found, noise[:1].repeat(100, 1, 1, 1), corner, gate)
+    assert outcome(found, images, blind, None)[0].judged.value == 0
+    assert outcome(found, images, blind, None, rows)[0].judged == seen.judged
+    nonsense, _ = outcome(found, noise[:1].repeat(100, 1, 1, 1), corner, gate)
     assert (nonsense.judged.value, nonsense.passed.value) == (0, 0)
 
 

@@ -1,11 +1,13 @@
 """`unfeature attack`, driven as a user would, mistakes included; inversion and relearning."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from unfeature.attack.base import Found
 from unfeature.attack.inversion import inverted
@@ -117,6 +119,29 @@ def test_a_direction_of_another_space_is_refused(toy: Generator, corner: Functio
     siege = Siege(corner, corner, None, torch.zeros(5))
     with pytest.raises(UserError, match=r"shape \[5\], the generator's latents \[8\]"):
         siege.of(toy, [1, 2], AttackTable())
+
+
+def test_latents_need_not_be_vectors(toy: Generator, corner: FunctionLabeler) -> None:
+    spec = replace(toy.spec, latent_shape=(8, 1, 1))
+    maps = Generator(nn.Sequential(nn.Flatten(), toy.module, nn.Unflatten(1, (1, 16, 16))), spec)
+    table = AttackTable(steps=3, restarts=1, epsilons=(1.0,))
+    found = [
+        Siege(corner, corner, None, torch.ones(8)).of(generator, [1, 2, 3], table)
+        for generator in (toy, maps)
+    ]
+    assert found[0]["along z_e"] == found[1]["along z_e"]
+
+
+def test_what_the_judge_saw_at_a_smaller_radius_counts(
+    toy: Generator, corner: FunctionLabeler
+) -> None:
+    # the judge sees only faint pictures, which the attacker leaves behind on the way up
+    faint = FunctionLabeler(lambda x: -(x[:, 0, :8, :8].mean((1, 2)) - 0.2).abs(), "faint", -0.1)
+    table = AttackTable(steps=6, restarts=1, confidence=9.0, epsilons=(0.0, 0.3, 1.0, 3.0))
+    rows = Siege(corner, faint, None, torch.ones(8)).of(toy, list(range(60)), table)["gradient"]
+    shares = [row["judged"]["value"] for row in rows]
+    assert shares == sorted(shares)
+    assert 0 < shares[0] < shares[-1]
 
 
 def test_inversion_finds_what_a_generator_can_draw(toy: Generator, corner: FunctionLabeler) -> None:

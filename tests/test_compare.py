@@ -87,11 +87,14 @@ def test_a_comparison_and_its_resumption(
     assert main([*again, "--set", "seeds=[0, 1]", "--only", "ours", "paper"]) == 0
     table = capsys.readouterr().out
     assert "±" in table
+    assert "over 2 seeds" in table
     assert "redaction" not in table
     assert made.stat().st_mtime == before
     assert "already holds a comparison" in says(capsys, comparison, "-o", "out")
     changed = says(capsys, comparison, "-o", "out", "--resume", "--set", "n=300")
     assert "other settings (n)" in changed
+    other = says(capsys, comparison, "-o", "out", "--resume", "--set", "seeds=[1, 0]")
+    assert "other settings (the first of seeds)" in other
     left_out = says(capsys, *again[1:-2], "--resume", "--set", "methods.redaction.steps=3")
     assert "other settings (methods.redaction)" in left_out  # it was left out of the last one
     assert "delete 'out/redaction' to run it anew" in left_out
@@ -107,6 +110,7 @@ def test_mistakes_get_one_clear_line(comparison: Path, capsys: pytest.CaptureFix
     assert "did you mean 'ours'" in says(capsys, comparison, "--set", "ours=our")
     assert "a folder; name" in says(capsys, comparison, "--set", "ours=oracle")
     assert "steps" in says(capsys, comparison, "--set", "methods.redaction.steps=-1")
+    assert "names one twice: [0, 0]" in says(capsys, comparison, "--set", "seeds=[0, 0]")
     assert "needs training data" in says(capsys, comparison, "--set", "data=")
     assert "did you mean 'paper'" in says(capsys, comparison, "--only", "ours", "papr")
     assert "name it, too" in says(capsys, comparison, "--only", "paper")

@@ -28,6 +28,13 @@ def test_an_interval_passes_fails_or_is_too_wide() -> None:
     ]
 
 
+def test_one_sample_decides_nothing() -> None:
+    for value in (0.01, 0.9):
+        one = Criterion("changed", 0.05, value, value, value, 1)
+        assert one.outcome == "not enough samples"
+        assert one.more is None
+
+
 def test_how_many_samples_would_do_would_do() -> None:
     hits = torch.arange(1000) < 8
     found = wilson(hits)

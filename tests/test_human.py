@@ -11,6 +11,7 @@ from PIL import Image
 from unfeature.cli import main
 from unfeature.errors import UserError
 from unfeature.evaluate.human import Answer, Plan, read_pairs, shuffled, tally
+from unfeature.human import answered
 
 
 def test_sides_and_order_are_random_and_follow_from_the_seed() -> None:
@@ -51,9 +52,26 @@ def test_lines_that_cannot_be_read_are_named() -> None:
         ("1: lef", "did you mean 'left'"),
         ("1: left; smil", "did you mean 'smile'"),
         ("1:", "answers for no pair"),
+        ("1: left, smile", "line 1: '1: left, smile' cannot be read"),
+        ("2: right smile", "cannot be read"),
+        ("1 left", "cannot be read"),
+        ("1: left\n2: none - smile", "line 2: '2: none - smile' cannot be read"),
     ):
         with pytest.raises(UserError, match=said):
             read_pairs(line, 3, where="a.txt", known=("smile",))
+
+
+def test_what_a_person_began_is_seen(tmp_path: Path) -> None:
+    sheet = tmp_path / "answers.txt"
+    assert not answered(sheet)
+    for text, began in (
+        ("# 12: right; smile\nsheets: 12ab\nby:\n0:\n1:\n", False),
+        ("by: me\n0:\n 1: right\n", True),
+        ("0 : left\n1:\n", True),
+        ("0 left\n", True),
+    ):
+        sheet.write_text(text)
+        assert answered(sheet) == began
 
 
 def test_a_person_is_asked_and_answers(toml: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -63,8 +63,10 @@ def test_less_of_the_feature_and_the_original_as_it_was(config: Any, problem: Pr
 def test_the_seed_is_all_the_randomness(config: Any, problem: Problem) -> None:
     quick = {"steps": 3, "head_start": 2} if hasattr(config, "head_start") else {"steps": 3}
     few = config.model_copy(update=quick)
-    made = [METHODS[config.kind].run(problem, few).fingerprint for _ in range(2)]
-    torch.rand(7)  # a global state that must not matter
+    made = []
+    for _ in range(2):
+        made.append(METHODS[config.kind].run(problem, few).fingerprint)
+        torch.rand(7)  # a global state that must not matter
     assert len(set(made)) == 1
     other = Problem(**{**vars(problem), "seed": 1})
     assert METHODS[config.kind].run(other, few).fingerprint != made[0]
@@ -161,4 +163,4 @@ def test_an_encoder_is_made_without_data(toy: Generator) -> None:
         return negative_log_density(latents, mean, log_variance).item()
 
     prior = negative_log_density(latents, torch.zeros(400, 8), torch.zeros(400, 8)).item()
-    assert loss(150) < prior - 2 < loss(1) + 5
+    assert loss(150) < prior - 2 < loss(1)

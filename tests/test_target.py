@@ -1,8 +1,10 @@
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from unfeature.diagnostics import bootstrap_cosine, diagnose, held_out_auc
 from unfeature.errors import UserError
@@ -82,6 +84,27 @@ def test_diagnosis() -> None:
     assert type(found).from_dict(__import__("dataclasses").asdict(found)) == found
     few = planted(40)
     assert diagnose(few, TargetVector.fit(few)).more_labels
+
+
+def test_the_diagnosis_is_of_the_direction_that_is_used() -> None:
+    labels, other = planted(), planted(axis=1)
+
+    def away(some: LatentSet) -> Tensor:
+        return TargetVector.fit(some, protect={"other": other}).direction
+
+    target = TargetVector.fit(labels, protect={"other": other})
+    plain, asked = diagnose(labels, target), diagnose(labels, target, fit=away)
+    assert asked.auc == held_out_auc(labels, fit=away)
+    assert asked.auc != plain.auc
+    # parts of the labels from which no direction can be fitted are left out
+    same = planted(axis=0, noise=0.5)
+    alike = diagnose(
+        labels,
+        target,
+        fit=lambda some: TargetVector.fit(some, protect={"other": same}).direction,
+    )
+    assert math.isnan(alike.auc)
+    assert math.isnan(alike.stability)
 
 
 def test_labels_without_a_direction_are_refused() -> None:

@@ -152,6 +152,26 @@ def test_oracle_never_sees_the_feature(
     assert "--epochs is 0" in capsys.readouterr().err
 
 
+def test_a_resume_goes_on_with_the_same_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    images, labels = np.zeros((16, 28, 28), np.uint8), np.zeros(16, np.uint8)
+    np.savez("d.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    base = ["train", "original", "-o", "x", "--quiet", "--data", "d.npz", "--batch-size", "8"]
+    base += ["--epochs", "1", "--latent-dim", "4", "--width", "8"]
+    vae = ["--architecture", "conv-vae"]
+    assert main([*base, *vae]) == 0
+    for more, said in (
+        (["--architecture", "dcgan"], "of another architecture or other options"),
+        ([*vae, "--width", "4"], "of another architecture or other options"),
+        ([*vae, "--seed", "3"], "another seed, batch size or number of images"),
+    ):
+        assert main([*base, *more, "--resume"]) == 1
+        assert said in capsys.readouterr().err
+    assert main([*base, *vae, "--epochs", "2", "--resume"]) == 0
+
+
 def test_bad_training_options(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -165,6 +185,9 @@ def test_bad_training_options(
         (["--data", "d.npz", "--epochs", "0"], "--epochs is 0"),
         (["--data", "d.npz", "--learning-rate", "-1"], "--learning-rate is -1"),
         (["--data", "d.npz", "--option", "gamma=inf"], "--option gamma=inf: write KEY=NUMBER"),
+        (["--data", "d.npz", "--learning-rate", "inf"], "--learning-rate is inf"),
+        (["--data", "d.npz", "--size", "0"], "--size is 0; give 1 or more"),
+        (["--data", "d.npz", "--batch-size", "4", "--latent-dim", "-1"], "architecture 'dcgan'"),
     ):
         assert main([*base, *extra]) == 1
         assert said in capsys.readouterr().err

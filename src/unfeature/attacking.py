@@ -19,11 +19,11 @@ from unfeature.attack.siege import Siege
 from unfeature.config import EncoderConfig, Experiment
 from unfeature.errors import UserError
 from unfeature.evaluate.verdict import clean_pictures, judged
+from unfeature.examination import choose_extractor
 from unfeature.folder import RunFolder
 from unfeature.generator import Generator, draw
-from unfeature.judging import choose_extractor
 from unfeature.labelers.base import Labeler
-from unfeature.labelers.classifier import ClassifierLabeler
+from unfeature.labelers.classifier import ClassifierLabeler, same_classifier
 from unfeature.labelers.distil import distil
 from unfeature.labels import LatentSet, sample_seeds
 from unfeature.panel import Panel, load_panel
@@ -54,7 +54,7 @@ def attack_run(
     panel = load_panel(run.path / "panel")
     labels = LatentSet.load(run.labels)
     attacker = find_attacker(experiment, panel, labels, original)
-    same = attacker.name == panel.judge.name
+    same = attacker.name == panel.judge.name or same_classifier(attacker, panel.judge)
     if same and not allow_same_judge:
         raise UserError(
             f"the attacker's classifier is the judge ({attacker.name}), so being fooled would "

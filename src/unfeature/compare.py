@@ -30,10 +30,9 @@ from unfeature.config import Experiment
 from unfeature.errors import UserError
 from unfeature.evaluate.contest import Jury, Sight, held_against, measure
 from unfeature.evaluate.verdict import clean_pictures, judged
-from unfeature.examination import load_examiner
+from unfeature.examination import choose_extractor, load_examiner
 from unfeature.folder import RunFolder
 from unfeature.generator import Generator, draw
-from unfeature.judging import choose_extractor
 from unfeature.labels import LatentSet, sample_seeds
 from unfeature.methods import METHODS, Problem
 from unfeature.panel import Panel, load_panel
@@ -115,6 +114,8 @@ def _claim(comparison: Comparison, path: Path, resume: bool) -> None:
         before = read_json(settings)
         free = ("methods", "seeds")  # more may be added, others dropped
         changed = [key for key in now if key not in free and now[key] != before.get(key)]
+        if now["seeds"][:1] != before["seeds"][:1]:  # its panel judges them all
+            changed.append("the first of seeds")
         known = before["methods"]  # those left out now keep their settings
         if changed:
             raise UserError(

@@ -88,6 +88,8 @@ class Comparison(Settings):
                 raise ValueError(
                     f"methods.'{name}': its folder '{slug(name)}' is another's, too; rename it"
                 )
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"'seeds' names one twice: {list(self.seeds)}")
         if self.ours not in self.methods:
             raise ValueError(
                 f"'ours' names '{self.ours}', which is not under [methods]"

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from unfeature.errors import UserError
+from unfeature.seeds import rng
 
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
 
@@ -68,7 +70,8 @@ def load_images(
         path: a folder with `train-images-idx3-ubyte[.gz]` and its like; an `.npz` with `x_train`,
             `y_train`, `x_test`, `y_test` (or a folder that holds one); or a folder with one folder
             of pictures for each class (a `train` and a `test` folder above them, if there are), or
-            a folder of pictures alone: FFHQ's and CelebA's layouts are of this kind.
+            a folder of pictures alone: FFHQ's and CelebA's layouts are of this kind. Pictures come
+            in a mixed order, always the same.
         split: "train" or "test".
         size: height and width to resize pictures to; only for folders of pictures.
         n: at most so many, at even distances, so that no class is left out where they are in order.
@@ -78,6 +81,8 @@ def load_images(
         UserError: nothing readable there, or what is there is malformed.
     """
     path = Path(path)
+    if size is not None and size < 1:
+        raise UserError(f"--size is {size}; give 1 or more")
     if path.is_file() and path.suffix == ".npz":
         return _thinned(_npz(path, split), n)
     if not path.is_dir():
@@ -85,7 +90,8 @@ def load_images(
     stem = {"train": "train", "test": "t10k"}[split]
     found = [p for p in sorted(path.rglob(f"{stem}-images*idx3-ubyte*")) if p.is_file()]
     if found:
-        labels = Path(str(found[0]).replace("images", "labels").replace("idx3", "idx1"))
+        name = found[0].name.replace("images", "labels").replace("idx3", "idx1")
+        labels = found[0].with_name(name)
         return _thinned(_grey(read_idx(found[0]), read_idx(labels), str(path)), n)
     archives = sorted(path.glob("*.npz"))
     if archives:
@@ -109,8 +115,8 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
         data = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
     except (OSError, EOFError) as error:
         raise UserError(f"cannot read '{path}': {error}") from error
-    if len(data) < 4 or data[:3] != b"\x00\x00\x08":
-        raise UserError(f"'{path}' is not an IDX file of unsigned bytes")
+    if len(data) < 4 or data[:3] != b"\x00\x00\x08" or len(data) < 4 + 4 * data[3]:
+        raise UserError(f"'{path}' is not an IDX file of unsigned bytes, or not a whole one")
     shape = struct.unpack(f">{data[3]}I", data[4 : 4 + 4 * data[3]])
     body = np.frombuffer(data, np.uint8, offset=4 + 4 * data[3])
     if body.size != int(np.prod(shape)):
@@ -122,7 +128,7 @@ def _npz(path: Path, split: str) -> ImageSet:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return _grey(archive[f"x_{split}"], archive[f"y_{split}"], str(path))
-    except (KeyError, ValueError, OSError) as error:
+    except (KeyError, ValueError, OSError, BadZipFile) as error:
         raise UserError(f"'{path}' cannot be read as an image archive: {error}") from error
 
 
@@ -151,6 +157,8 @@ def _folder(path: Path, size: int | None, n: int | None, crop: bool) -> ImageSet
         )
     if n is not None:
         files = [files[i] for i in evenly(len(files), n).tolist()]
+    # mixed, so that the first of them, against which quality is measured, are of all classes
+    files = [files[i] for i in torch.randperm(len(files), generator=rng(0, "files")).tolist()]
     images = read_pictures([file for file, _ in files], size=size, crop=crop)
     return ImageSet(images, torch.tensor([label for _, label in files]), classes)
 

@@ -1,18 +1,24 @@
 """What a user should know about a target direction before training on it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
+from torch import Tensor
 
 from unfeature.erase import threshold_for
+from unfeature.errors import UserError
 from unfeature.labels import LatentSet
 from unfeature.seeds import derive, rng
-from unfeature.target import Method, TargetVector, binary, raw_direction
+from unfeature.target import TargetVector, binary, raw_direction
+
+Fit = Callable[[LatentSet], Float[Tensor, " d"]]
+"""From labels to a unit direction."""
 
 
 @dataclass(frozen=True)
@@ -73,13 +79,17 @@ def diagnose(
     *,
     attributes: Mapping[str, LatentSet] | None = None,
     recall: float = 0.95,
-    method: Method = "mean",
+    fit: Fit = raw_direction,
     seed: int = 0,
 ) -> Diagnosis:
-    """Measure a direction on the labels it came from, held out where it matters."""
-    auc = held_out_auc(labels, method=method, seed=seed)
-    auc_half = held_out_auc(labels, method=method, share=0.5, seed=seed)
-    stability = bootstrap_cosine(labels, method=method, seed=seed)
+    """Measure a direction on the labels it came from, held out where it matters.
+
+    Args:
+        fit: how the direction was found; it is found again from parts of the labels.
+    """
+    auc = held_out_auc(labels, fit=fit, seed=seed)
+    auc_half = held_out_auc(labels, fit=fit, share=0.5, seed=seed)
+    stability = bootstrap_cosine(labels, fit=fit, seed=seed)
     return Diagnosis(
         method=target.method,
         counts=labels.counts,
@@ -106,7 +116,7 @@ def threshold_row(
 
 
 def held_out_auc(
-    labels: LatentSet, *, method: Method = "mean", share: float = 1.0, seed: int = 0
+    labels: LatentSet, *, fit: Fit = raw_direction, share: float = 1.0, seed: int = 0
 ) -> float:
     """Mean AUC over 5 folds; each direction is fitted on `share` of the other four."""
     sure = labels.require_both().sure()
@@ -117,26 +127,37 @@ def held_out_auc(
         kept = sure.where(torch.from_numpy(train))
         if share < 1:
             kept, _ = kept.split(share, rng(seed, "share", fold))
-        if min(kept.counts["yes"], kept.counts["no"]) < 8:
+        direction = _refitted(fit, kept)
+        if direction is None:
             continue
-        direction = raw_direction(kept, method=method)
         areas.append(roc_auc_score(y[test].numpy(), (x[test] @ direction).numpy()))
     return float(np.mean(areas)) if areas else float("nan")
 
 
 def bootstrap_cosine(
-    labels: LatentSet, *, method: Method = "mean", resamples: int = 20, seed: int = 0
+    labels: LatentSet, *, fit: Fit = raw_direction, resamples: int = 20, seed: int = 0
 ) -> float:
     """Mean cosine between the direction and those fitted to resamples with replacement."""
     sure = labels.sure()
-    whole = raw_direction(sure, method=method)
+    whole = _refitted(fit, sure)
+    if whole is None:
+        return float("nan")
     cosines = []
     for i in range(resamples):
         rows = torch.randint(len(sure), (len(sure),), generator=rng(seed, "bootstrap", i))
         again = sure.where(rows)
-        if min(again.counts["yes"], again.counts["no"]) >= 8:
-            cosines.append((whole @ raw_direction(again, method=method)).item())
+        direction = _refitted(fit, again)
+        if direction is not None:
+            cosines.append((whole @ direction).item())
     return float(np.mean(cosines)) if cosines else float("nan")
+
+
+def _refitted(fit: Fit, labels: LatentSet) -> Float[Tensor, " d"] | None:
+    """The direction of some of the labels; none where too few are left, or too little of it."""
+    try:
+        return fit(labels)
+    except UserError:
+        return None
 
 
 def entanglement(target: TargetVector, attribute: LatentSet) -> Entanglement:

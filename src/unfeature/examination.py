@@ -9,10 +9,12 @@ import torch
 from unfeature.adapters.files import atomic, write_json
 from unfeature.adapters.sources import load_attribute_judge
 from unfeature.avatars.table import index_of
-from unfeature.config import EvaluateConfig
+from unfeature.config import EvaluateConfig, Experiment
 from unfeature.errors import UserError, did_you_mean
+from unfeature.evaluate import extractor
 from unfeature.evaluate.collateral import collateral
 from unfeature.evaluate.counterfactual import Counterfactuals, counterfactuals
+from unfeature.evaluate.features import Extractor
 from unfeature.evaluate.verdict import Pairs
 from unfeature.folder import RunFolder
 from unfeature.generator import Generator
@@ -43,7 +45,18 @@ def load_examiner(settings: EvaluateConfig) -> AttributeJudge | None:
                 f"evaluate.leave_out names '{name}', which '{settings.attributes}' does not know"
                 f"{did_you_mean(name, judge.names)}; known: {', '.join(judge.names)}"
             )
+    if set(settings.leave_out) >= set(judge.names):
+        raise UserError(
+            f"evaluate.leave_out leaves no attribute of '{settings.attributes}' to look at"
+        )
     return judge
+
+
+def choose_extractor(experiment: Experiment, original: Generator) -> Extractor | None:
+    """The named feature extractor, or the shipped judge where it fits."""
+    if experiment.evaluate.features:
+        return extractor(experiment.evaluate.features)
+    return extractor("digits-judge") if original.image_shape == (1, 28, 28) else None
 
 
 def examine(

@@ -12,7 +12,7 @@ from torch import Tensor
 from unfeature.adapters.files import atomic, make_folder, read_json, write_json
 from unfeature.adapters.sources import load_both
 from unfeature.errors import UserError
-from unfeature.evaluate.human import Human, Plan, read_pairs, shuffled, tally
+from unfeature.evaluate.human import Human, Plan, answer_in, read_pairs, shuffled, tally
 from unfeature.evaluate.verdict import judged
 from unfeature.examination import load_examiner
 from unfeature.folder import RunFolder
@@ -135,9 +135,7 @@ def _asked(run: RunFolder) -> tuple[str, ...]:
 def answered(path: Path) -> bool:
     """Whether somebody wrote an answer into a sheet of pairs."""
     lines = path.read_text().splitlines() if path.exists() else []
-    return any(
-        line.partition(":")[0].isdigit() and line.partition(":")[2].strip() for line in lines
-    )
+    return any(answer_in(line) for line in lines)
 
 
 def _sides(

@@ -12,29 +12,19 @@ from unfeature.adapters.files import (
     write_json,
 )
 from unfeature.adapters.sources import load_both
-from unfeature.config import Experiment
 from unfeature.diagnostics import Diagnosis
-from unfeature.evaluate import Verdict, draw_pairs, extractor
+from unfeature.evaluate import Verdict, draw_pairs
 from unfeature.evaluate.criteria import decide
-from unfeature.evaluate.features import Extractor
 from unfeature.evaluate.quality import fid_spread
 from unfeature.evaluate.verdict import Pairs, clean_pictures, verdict
-from unfeature.examination import examine
+from unfeature.examination import choose_extractor, examine
 from unfeature.folder import RunFolder, versions
-from unfeature.generator import Generator
 from unfeature.labels import LatentSet, sample_seeds
 from unfeature.learning import current_eraser
 from unfeature.panel import load_panel
 from unfeature.progress import Progress
 from unfeature.report import ReportData, render, shown
 from unfeature.target import TargetVector
-
-
-def choose_extractor(experiment: Experiment, original: Generator) -> Extractor | None:
-    """The named feature extractor, or the shipped judge where it fits."""
-    if experiment.evaluate.features:
-        return extractor(experiment.evaluate.features)
-    return extractor("digits-judge") if original.image_shape == (1, 28, 28) else None
 
 
 def evaluate_stage(run: RunFolder, progress: Progress) -> Verdict:

@@ -9,11 +9,11 @@ from torch import nn
 from unfeature.adapters.files import read_json, write_json
 from unfeature.adapters.pretrained import load_classifier, save_classifier
 from unfeature.adapters.sources import Calibration, load_judge, load_labeler
-from unfeature.config import Experiment, LabelerConfig
+from unfeature.config import Experiment
 from unfeature.errors import UserError
 from unfeature.generator import Generator
 from unfeature.labelers.base import Labeler
-from unfeature.labelers.classifier import ClassifierLabeler
+from unfeature.labelers.classifier import ClassifierLabeler, same_classifier
 from unfeature.labelers.distil import Distilled, distil
 from unfeature.labelers.function import FunctionLabeler
 from unfeature.labels import LatentSet
@@ -62,21 +62,18 @@ def make_panel(
         gate = made.labeler
         notes.append(_note("Gate", made))
     if named is not None:
-        if named.by == "classifier" and _same(named, experiment.label):
+        judge = load_labeler(named, calibration)
+        if same_classifier(gate, judge):
             raise UserError(
                 f"evaluate.judge is the classifier that labelled ('{named.classifier}'); "
                 "name another, or leave it out to have one distilled"
             )
-        return Panel(gate, load_labeler(named, calibration), tuple(notes))
+        return Panel(gate, judge, tuple(notes))
     if isinstance(gate, FunctionLabeler):
         return Panel(gate, gate, tuple(notes))
     made = distil(for_judge, original, architecture="linear", seed=experiment.seed)
     notes.append(_note("Judge", made))
     return Panel(gate, made.labeler, tuple(notes))
-
-
-def _same(a: LabelerConfig, b: LabelerConfig) -> bool:
-    return b.by == "classifier" and (a.classifier, a.target) == (b.classifier, b.target)
 
 
 def _note(role: str, made: Distilled) -> str:

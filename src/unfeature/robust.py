@@ -70,7 +70,7 @@ class Attacker:
     ) -> Float[Tensor, "n *latent"]:
         """A few steps uphill, each ε/3 long, inside the balls and among plausible latents."""
         ball = Ball(centers, self.config.robust_epsilon)
-        length = torch.full((len(latents),), self.config.robust_epsilon / 3)
+        length = latents.new_full((len(latents),), self.config.robust_epsilon / 3)
         wanted = [p.requires_grad for p in student.module.parameters()]
         student.requires_grad(False)
         for _ in range(self.config.robust_steps):
@@ -91,7 +91,8 @@ class Attacker:
             return
         centers = self._fresh(int(old.sum()), step)
         noise = torch.randn(centers.shape, generator=rng(self.seed, "attacker noise", step))
-        started = begin(Ball(centers, self.config.robust_epsilon), self.region, noise)
+        ball = Ball(centers, self.config.robust_epsilon)
+        started = begin(ball, self.region, noise.to(centers.device))
         self.centers, self.latents = self.centers.clone(), self.latents.clone()
         self.centers[old], self.latents[old] = centers, started
 

@@ -7,6 +7,7 @@ reading and writing between stages happens here, in `unfeature.learning`, `unfea
 
 import time
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from torch import Tensor
@@ -18,10 +19,10 @@ from unfeature.adapters.files import (
     write_json,
 )
 from unfeature.adapters.sources import Calibration, load_judge, load_labeler, load_source
-from unfeature.config import Experiment
+from unfeature.config import Experiment, TargetConfig
 from unfeature.diagnostics import Diagnosis, diagnose
 from unfeature.errors import UserError
-from unfeature.examination import load_examiner
+from unfeature.examination import choose_extractor, load_examiner
 from unfeature.folder import RunFolder
 from unfeature.generator import Generator, draw
 from unfeature.labelers.base import differentiable
@@ -35,10 +36,15 @@ from unfeature.target import TargetVector
 
 
 def sample_stage(run: RunFolder, progress: Progress) -> None:
-    """Draw the latents to be labelled, and a page of their pictures."""
+    """Draw the latents to be labelled, and a page of their pictures.
+
+    Raises:
+        UserError: something in the settings is misnamed or does not take such pictures; what is
+            needed only after training is tried now, too.
+    """
     began = time.perf_counter()
     experiment = run.experiment()
-    load_examiner(experiment.evaluate)  # what is misnamed there is said now, not after training
+    examiner = load_examiner(experiment.evaluate)
     if experiment.erase.keep:
         keeping(
             load_judge(experiment.label.classifier, target=experiment.label.target),
@@ -48,7 +54,11 @@ def sample_stage(run: RunFolder, progress: Progress) -> None:
     seeds = sample_seeds(experiment.label.n, experiment.seed, "label")
     latents = original.latents_from_seeds(seeds.tolist())
     save_tensors(run.path / "samples.safetensors", {"seeds": seeds, "latents": latents})
-    page = grid(draw(original, latents[:100]), 10)
+    pictures = draw(original, latents[:100])
+    for later in (examiner, choose_extractor(experiment, original)):
+        if later is not None:
+            later(pictures[:2])
+    page = grid(pictures, 10)
     with atomic(run.path / "samples.png") as temporary:
         temporary.write_bytes(png(page, zoom=2))
     progress.say(f"sampled {len(seeds)} latents; a first look: {run.path / 'samples.png'}")
@@ -135,14 +145,16 @@ def target_stage(run: RunFolder, progress: Progress) -> Diagnosis:
     began = time.perf_counter()
     experiment = run.experiment()
     labels = LatentSet.load(run.labels).require_generator(load_source(experiment.generator))
-    target = fit_target(run, experiment, labels)
+    attributes = load_attributes(run, experiment)
+    fit = partial(_fitted, attributes=attributes, settings=experiment.target)
+    target = fit(labels)
     target.save(run.target)
     diagnosis = diagnose(
         labels,
         target,
-        attributes=load_attributes(run, experiment),
+        attributes=attributes,
         recall=experiment.erase.recall,
-        method=experiment.target.method,
+        fit=lambda some: fit(some).direction,
         seed=experiment.seed,
     )
     write_json(run.path / "diagnosis.json", asdict(diagnosis))
@@ -152,7 +164,12 @@ def target_stage(run: RunFolder, progress: Progress) -> Diagnosis:
 
 def fit_target(run: RunFolder, experiment: Experiment, labels: LatentSet) -> TargetVector:
     """The direction that the settings ask for; protected attributes are those of the run."""
-    attributes, settings = load_attributes(run, experiment), experiment.target
+    return _fitted(labels, load_attributes(run, experiment), experiment.target)
+
+
+def _fitted(
+    labels: LatentSet, attributes: dict[str, LatentSet], settings: TargetConfig
+) -> TargetVector:
     return TargetVector.fit(
         labels,
         method=settings.method,

@@ -197,18 +197,34 @@ def fit_saved(
     arguments: Any,
     progress: Progress,
 ) -> nn.Module:
-    """Train to the end, with a checkpoint after each epoch, from which --resume goes on."""
+    """Train to the end, with a checkpoint after each epoch, from which --resume goes on.
+
+    Raises:
+        UserError: the checkpoint is of another training.
+    """
     output = Path(arguments.output)
     make_folder(output)
     path = output / "checkpoint.pt"
     start = 0
+    of = {"seed": config.seed, "batch_size": config.batch_size, "images": len(data)}
     if arguments.resume and path.exists():
         saved = load_checkpoint(path)
+        if saved.get("of", of) != of:
+            raise UserError(
+                f"the checkpoint in '{output}' is of a training with another seed, batch size or "
+                "number of images; go on with the same, or choose another folder with -o"
+            )
+        try:
+            session.load_state_dict(saved["session"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise UserError(
+                f"the checkpoint in '{output}' is of another architecture or other options "
+                f"({str(error).splitlines()[0]}); give the same, or another folder with -o"
+            ) from error
         start = saved["done"]
-        session.load_state_dict(saved["session"])
     with progress.bar("train", config.epochs, initial=start) as bar:
         for epoch in fit(session, data, config, start=start):
-            save_checkpoint(path, {"done": epoch.done, "session": session.state_dict()})
+            save_checkpoint(path, {"done": epoch.done, "of": of, "session": session.state_dict()})
             bar.update()
             bar.set_postfix_str(", ".join(f"{k} {v:.3f}" for k, v in epoch.losses.items()))
     return session.model

@@ -45,12 +45,12 @@ class Found:
     @classmethod
     def start(cls, latents: Float[Tensor, "n *latent"], confidence: float) -> "Found":
         """Nothing tried yet."""
-        n = len(latents)
+        n, device = len(latents), latents.device
         return cls(
             latents.clone(),
-            torch.full((n,), -torch.inf),
-            torch.zeros(n, dtype=torch.bool),
-            torch.zeros(n, dtype=torch.int64),
+            torch.full((n,), -torch.inf, device=device),
+            torch.zeros(n, dtype=torch.bool, device=device),
+            torch.zeros(n, dtype=torch.int64, device=device),
             confidence,
         )
 

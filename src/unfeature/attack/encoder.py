@@ -58,7 +58,7 @@ def leaked(
     """
     latents = [torch.cat([encode(x) for x in images.split(256)]) for images in (having, lacking)]
     back = wilson(judged(judge, draw(generator, latents[0])) > 0)
-    rows = torch.cat(latents).flatten(1).numpy()
+    rows = torch.cat(latents).flatten(1).cpu().numpy()
     truth = torch.cat([torch.ones(len(having)), torch.zeros(len(lacking))]).numpy()
     probe = LogisticRegression(max_iter=1000).fit(rows[::2], truth[::2])
     return Leak(back, float(roc_auc_score(truth[1::2], probe.decision_function(rows[1::2]))))

@@ -69,20 +69,29 @@ class Outcome:
 
 
 def outcome(
-    found: Found, images: Float[Tensor, "n c h w"], judge: Labeler, gate: PictureGate | None
-) -> Outcome:
-    """The figures of an attack.
+    found: Found,
+    images: Float[Tensor, "n c h w"],
+    judge: Labeler,
+    gate: PictureGate | None,
+    before: Bool[Tensor, " n"] | None = None,
+) -> tuple[Outcome, Bool[Tensor, " n"]]:
+    """The figures of an attack, and the rows in which the judge saw the feature.
 
     Args:
         images: of the latents found.
         judge: not the classifier that was attacked.
         gate: none lets every picture pass.
+        before: rows in which it was seen with a smaller budget; they count for this one.
     """
-    passed = gate.passes(images) if gate else torch.ones(len(images), dtype=torch.bool)
     seen = judged(judge, images) > 0
-    return Outcome(
+    passed = gate.passes(images) if gate else torch.ones_like(seen)
+    seen = seen & passed
+    if before is not None:
+        seen = seen | before
+    made = Outcome(
         naive=wilson(found.success),
-        judged=wilson(seen & passed),
+        judged=wilson(seen),
         passed=wilson(passed),
         queries=found.queries.double().mean().item(),
     )
+    return made, seen

@@ -63,11 +63,11 @@ def noises(
 ) -> Float[Tensor, "n *latent"]:
     """Normals for each row: a function of its number alone. None in the first search."""
     if restart == 0:
-        return torch.zeros(len(numbers), *shape)
+        return torch.zeros(len(numbers), *shape, device=numbers.device)
     drawn = [
         torch.randn(1, *shape, generator=rng(seed, "attack", int(i), restart)) for i in numbers
     ]
-    return torch.cat(drawn)
+    return torch.cat(drawn).to(numbers.device)
 
 
 def begin(ball: Ball, region: Region, noise: Tensor) -> Float[Tensor, "n *latent"]:
@@ -100,8 +100,8 @@ def _climb(
     now = begin(ball, region, noise)
     before = now
     size = reach(ball)
-    best = torch.full((len(rows),), -torch.inf)
-    waited = torch.zeros(len(rows), dtype=torch.int64)
+    best = torch.full_like(size, -torch.inf)
+    waited = torch.zeros_like(rows)
     for step in range(config.steps):
         here = now.detach().requires_grad_(True)
         scores = score(draw(here))

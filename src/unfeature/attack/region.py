@@ -92,7 +92,7 @@ class Ellipsoid(Region):
         flat = latents.flatten(1).double()
         covariance = torch.cov(flat.T)
         ridge = 1e-3 * covariance.trace() / len(covariance)  # mapped latents fill few dimensions
-        covariance = covariance + ridge * torch.eye(len(covariance), dtype=torch.float64)
+        covariance = covariance + ridge * torch.eye(len(covariance)).to(covariance)
         made = cls(flat.mean(0).float(), torch.linalg.cholesky(covariance).float(), 1.0)
         radius = made._whitened(latents).norm(dim=1).quantile(1 - outside).item()
         return cls(made.mean, made.factor, radius)

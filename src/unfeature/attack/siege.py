@@ -1,5 +1,6 @@
 """One generator under every attack in the latent, at rising radii."""
 
+import math
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -31,7 +32,7 @@ class Siege:
         attacker: h, the classifier that is climbed.
         judge: another, that decides.
         gate: tells pictures from nonsense; None lets all pass.
-        direction: z_e, in the original's latents.
+        direction: z_e, in the original's latents, flattened or not.
         extractor, wanted: for FID and IS of attacked pictures: of what, and against which features.
     """
 
@@ -54,11 +55,12 @@ class Siege:
         Raises:
             UserError: a direction of another shape, or no latent in the region.
         """
-        if tuple(self.direction.shape) != tuple(generator.latent_shape):
+        if self.direction.numel() != math.prod(generator.latent_shape):
             raise UserError(
                 f"the direction has shape {list(self.direction.shape)}, the generator's latents "
                 f"{list(generator.latent_shape)}; attack a generator of the same latent space"
             )
+        direction = self.direction.view(generator.latent_shape)
         region = plausible(generator)
         latents = region.inside(generator.latents_from_seeds(seeds))
         pictures = draw(generator, latents)
@@ -66,29 +68,36 @@ class Siege:
         attacks = {
             "gradient": partial(pgd, seed=seed),
             "random": partial(random_search, seed=seed),
-            "along z_e": partial(along, direction=self.direction),
+            "along z_e": partial(along, direction=direction),
             "along z_e found anew": partial(along, direction=again),
         }
         found: dict[str, Any] = {}
         for name, attack in attacks.items():
             best: Found | None = None
+            seen: Tensor | None = None
             found[name] = []
             for epsilon in table.epsilons:
                 now = attack(generator, self.attacker.score, latents, region, table.at(epsilon))
                 best = now if best is None else stronger(best, now)
                 radius = epsilon if epsilon < float("inf") else None  # JSON has no infinity
-                found[name].append({"epsilon": radius, **self._row(generator, best)})
+                row, seen = self._row(generator, best, seen)
+                found[name].append({"epsilon": radius, **row})
             if name in ("gradient", "random"):  # the last radius alone
                 found[f"{name}, queries"] = spent(now, table.steps * table.restarts)
         return found
 
-    def _row(self, generator: Generator, found: Found) -> dict[str, Any]:
+    def _row(
+        self, generator: Generator, found: Found, before: Tensor | None
+    ) -> tuple[dict[str, Any], Tensor]:
+        """The figures at one radius, and the rows that the judge granted there or `before`, at a
+        smaller one."""
         images = draw(generator, found.latents)
-        row = asdict(outcome(found, images, self.judge, self.gate))
+        made, seen = outcome(found, images, self.judge, self.gate, before)
+        row = asdict(made)
         if self.extractor is not None and self.wanted is not None:
             features, logits = self.extractor(images)
             row |= {"fid": fid(features, self.wanted), "is": inception_score(logits)}
-        return row
+        return row, seen
 
 
 def stronger(smaller: Found, larger: Found) -> Found:

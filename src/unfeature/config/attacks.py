@@ -34,7 +34,7 @@ class AttackConfig(Settings):
 class AttackTable(AttackConfig):
     """How the result is attacked."""
 
-    n: int = Field(500, ge=1)
+    n: int = Field(500, ge=2)
     """Latents to begin at, the same for every generator."""
     epsilons: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0, float("inf"))
     """Radii, in rising order; what a smaller one finds counts for a larger one, too."""

@@ -104,7 +104,7 @@ class UnlearnConfig(Settings):
     robust: float = Field(0.0, ge=0, le=1)
     """Share of every batch that is an attack's answer to the current g (`unfeature.robust`); 0
     turns it off. Needs a labeller that can be differentiated."""
-    robust_epsilon: float = Field(2.0, gt=0)
+    robust_epsilon: float = Field(2.0, gt=0, allow_inf_nan=False)
     """How far such an attack may go from its latent (L2, in latent units)."""
     robust_steps: int = Field(2, ge=1)
     """Its steps each time, from where the last time left it."""

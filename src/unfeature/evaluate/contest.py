@@ -57,7 +57,7 @@ class Jury:
 
     def look(self, images: Float[Tensor, "n c h w"]) -> Sight:
         """What the judges see."""
-        seen = torch.zeros(len(images), 0, dtype=torch.bool)
+        seen = torch.zeros(len(images), 0, dtype=torch.bool, device=images.device)
         if self.examiner is not None:
             kept = [i for i, name in enumerate(self.examiner.names) if name not in self.left_out]
             seen = self.examiner(images)[:, kept]
@@ -175,7 +175,7 @@ def _difference(values: tuple[Tensor, Tensor] | None) -> tuple[Mean | None, floa
     x, y = values
     if bool((x == y).all()):
         return mean(x - y), 1.0
-    return mean(x - y), float(ttest_rel(x.numpy(), y.numpy()).pvalue)
+    return mean(x - y), float(ttest_rel(x.cpu().numpy(), y.cpu().numpy()).pvalue)
 
 
 def beyond(ours: tuple[float, float], theirs: tuple[float, float]) -> bool:

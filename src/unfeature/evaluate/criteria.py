@@ -1,7 +1,7 @@
 """Pass, fail, or not enough samples: measured figures against limits set beforehand.
 
 A figure passes when its whole 95% interval keeps the limit, fails when the whole interval breaks
-it, and is otherwise undecided: more samples would tell.
+it, and is otherwise, and where there are fewer than two samples, undecided: more would tell.
 """
 
 from collections.abc import Mapping
@@ -35,6 +35,8 @@ class Criterion:
 
     @property
     def outcome(self) -> Outcome:
+        if self.n < 2:  # of one value there is no interval
+            return "not enough samples"
         if self.high <= self.limit:
             return "pass"
         return "fail" if self.low > self.limit else "not enough samples"
@@ -43,7 +45,7 @@ class Criterion:
     def more(self) -> int | None:
         """About how many pictures would decide, the interval's width falling with the root of
         their number; none where the figure is decided or equals its limit."""
-        if self.outcome != "not enough samples" or self.value == self.limit or not self.n:
+        if self.outcome != "not enough samples" or self.value == self.limit or self.n < 2:
             return None
         side = self.high - self.value if self.value < self.limit else self.value - self.low
         return round(self.n * (side / abs(self.limit - self.value)) ** 2)

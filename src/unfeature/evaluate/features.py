@@ -36,9 +36,20 @@ class Extractor:
     def __call__(
         self, images: Float[Tensor, "n c h w"], *, batch_size: int = 256
     ) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n k"]]:
-        """Features, and logits for the Inception Score."""
+        """Features, and logits for the Inception Score.
+
+        Raises:
+            UserError: the module takes no images of this shape.
+        """
         features_of: Callable[[Tensor], Tensor] = getattr(self.module, "features", self.module)
-        features = torch.cat([features_of(part).flatten(1) for part in images.split(batch_size)])
+        try:
+            parts = [features_of(part).flatten(1) for part in images.split(batch_size)]
+        except RuntimeError as error:
+            raise UserError(
+                f"evaluate.features: '{self.name}' does not take images of "
+                f"{list(images.shape[1:])}: {str(error).splitlines()[0]}"
+            ) from error
+        features = torch.cat(parts)
         head: Callable[[Tensor], Tensor] | None = getattr(self.module, "head", None)
         return features, features if head is None else head(features)
 

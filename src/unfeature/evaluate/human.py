@@ -85,9 +85,14 @@ def read_pairs(text: str, n: int, *, where: str, known: tuple[str, ...] = ()) ->
     """
     found: dict[int, Answer] = {}
     for number, line in enumerate(text.splitlines(), start=1):
-        match = re.fullmatch(r"(\d+)\s*:\s*(\w*)\s*(?:;(.*))?", line.split("#")[0].strip())
-        if not match or not match.group(2):
+        answer = answer_in(line)
+        if not answer:
             continue
+        match = re.fullmatch(r"(\d+)\s*:\s*(\w+)\s*(?:;(.*))?", answer)
+        if not match:
+            raise UserError(
+                f"'{where}' line {number}: '{answer}' cannot be read; write e.g. '0: left; smile'"
+            )
         place, side = int(match.group(1)), match.group(2).lower()
         if place >= n:
             raise UserError(f"'{where}' line {number}: there is no pair {place}; 0 to {n - 1}")
@@ -108,6 +113,12 @@ def read_pairs(text: str, n: int, *, where: str, known: tuple[str, ...] = ()) ->
     if not found:
         raise UserError(f"'{where}' answers for no pair; write e.g. '0: left; smile' for pair 0")
     return found
+
+
+def answer_in(line: str) -> str:
+    """What a person wrote about a pair in a line of the sheet; "" where that is nothing."""
+    line = line.split("#")[0].strip()
+    return line if re.match(r"\d+\s*(:\s*\S|[^:\s\d])", line) else ""
 
 
 def tally(answers: dict[int, Answer], plan: Plan, *, by: str) -> Human:

@@ -74,6 +74,18 @@ class ClassifierLabeler:
         return (odds - self.threshold) / self.temperature, others
 
 
+def same_classifier(a: Labeler, b: Labeler) -> bool:
+    """Whether both look at the same output of equal networks, whatever they are called."""
+    if not (isinstance(a, ClassifierLabeler) and isinstance(b, ClassifierLabeler)):
+        return False
+    if a.target != b.target:
+        return False
+    if not (isinstance(a.module, nn.Module) and isinstance(b.module, nn.Module)):
+        return a.module is b.module
+    one, other = a.module.state_dict(), b.module.state_dict()
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
 def keeping(labeler: Labeler, names: tuple[str, ...]) -> Labeler:
     """The same labeller, which also looks at these attributes.
 

@@ -1,6 +1,7 @@
 """A person's labels made into a classifier a program can ask: train a small network on them."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -66,7 +67,8 @@ def distil(
     train, test = (
         labels.sure().require_both().split(1 - held_out, rng(seed, "distil", architecture))
     )
-    guided = held_out_auc(train, method="logistic", seed=seed) >= GUIDE_AUC
+    rank = partial(raw_direction, method="logistic")
+    guided = held_out_auc(train, fit=rank, seed=seed) >= GUIDE_AUC
     data = _pictures(guide(train, generator, seed) if guided else train, generator)
     options: dict[str, Any] = {"classes": 2, "channels": generator.image_shape[0]}
     config = TrainConfig(

@@ -83,7 +83,7 @@ class Duel:
         self.config, self.wanted, self.unwanted, self.share = config, wanted, unwanted, share
         self.student = start.copy().requires_grad(True)
         self.average = self.student.copy().requires_grad(False)
-        self.discriminator = fresh_discriminator(start.image_shape, seed)
+        self.discriminator = fresh_discriminator(start.image_shape, seed).to(start.device)
         self.critic = lazy_adam(
             self.discriminator, config.critic_rate, config.r1_every if config.gamma else None
         )
@@ -129,10 +129,10 @@ class Duel:
 
     def _judge(self, drawn: Tensor) -> None:
         """One update of the discriminator."""
-        real = self.wanted(len(drawn), self.rng)
+        real = self.wanted(len(drawn), self.rng).to(drawn)
         fake = F.softplus(self.discriminator(drawn)).mean()
         if self.unwanted is not None:
-            other = self.unwanted(len(drawn), self.rng)
+            other = self.unwanted(len(drawn), self.rng).to(drawn)
             seen = F.softplus(self.discriminator(other)).mean()
             fake = (1 - self.share) * fake + self.share * seen
         update(self.critic, F.softplus(-self.discriminator(real)).mean() + fake)

@@ -55,9 +55,9 @@ def selective_amnesia(problem: Problem, config: Amnesia) -> Generator:
             wanted = original(latents)
         forget = judged(problem.labeler, wanted) > 0
         if config.surrogate == "noise":
-            instead = torch.rand(wanted.shape, generator=random) * 2 - 1
+            instead = torch.rand(wanted.shape, generator=random).to(wanted) * 2 - 1
         else:
-            instead = pick(clean, len(wanted), random)
+            instead = pick(clean, len(wanted), random).to(wanted)
         wanted = torch.where(forget[:, None, None, None], instead, wanted)
         distance = (student(latents) - wanted).square().flatten(1).sum(1).mean() / 2
         update(optimizer, distance + penalty(student.module))
@@ -70,5 +70,5 @@ def _likelihoods(problem: Problem, student: Generator, n: int) -> Iterator[Tenso
     random = rng(problem.seed, "fisher")
     for latent in problem.original.sample_latents(n, random).split(1):
         drawn = student(latent)
-        x = drawn.detach() + torch.randn(drawn.shape, generator=random)
+        x = drawn.detach() + torch.randn(drawn.shape, generator=random).to(drawn)
         yield (x - drawn).square().sum() / 2

@@ -40,5 +40,5 @@ def build(architecture: str, options: dict[str, Any]) -> nn.Module:
         )
     try:
         return ARCHITECTURES[architecture](**options)
-    except TypeError as error:
+    except (TypeError, RuntimeError, ValueError) as error:
         raise UserError(f"architecture '{architecture}': {error}") from error

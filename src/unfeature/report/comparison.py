@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from torch import Tensor
 
 from unfeature.evaluate.contest import beyond
+from unfeature.evaluate.statistics import mean
 from unfeature.pictures import grid, png
 from unfeature.report import plots
 from unfeature.report.words import spanned
@@ -85,6 +86,14 @@ COLUMNS: tuple[tuple[str, tuple[str, ...], str], ...] = (
 )
 
 
+DIFFERENCES = (
+    ("target ratio", "target", "+.2%"),
+    ("L1", "l1", "+.4f"),
+    ("changed", "changed", "+.2f"),
+)
+"""Of ours to another method's: title, key, format."""
+
+
 def cells(row: Row) -> dict[str, str]:
     """The row, by column."""
     ratios = row.values("target", "value")
@@ -102,11 +111,11 @@ def _spread(values: Sequence[float], form: str) -> str:
     """Mean ± standard deviation over seeds; a dash where nothing was measured."""
     if not values:
         return "–"
-    mean = sum(values) / len(values)
-    text = format(mean, form)
+    middle = sum(values) / len(values)
+    text = format(middle, form)
     if len(values) == 1:
         return text
-    deviation = math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
+    deviation = math.sqrt(sum((v - middle) ** 2 for v in values) / (len(values) - 1))
     return f"{text} ± {format(deviation, form)}"
 
 
@@ -133,19 +142,25 @@ def standing(rows: Sequence[Row]) -> list[str]:
     for row in rows:
         if not row.duels or ours is None:
             continue
-        duel = row.duels[0]
         parts = [
-            f"target ratio {duel['target']['value']:+.2%} (p = {duel['p_target']:.2g})",
+            f"{title} {_difference(row.duels, key, form)}"
+            for title, key, form in DIFFERENCES
+            if row.duels[0][key] is not None
         ]
-        if duel["l1"] is not None:
-            parts.append(f"L1 {duel['l1']['value']:+.4f} (p = {duel['p_l1']:.2g})")
-        if duel["changed"] is not None:
-            parts.append(f"changed {duel['changed']['value']:+.2f} (p = {duel['p_changed']:.2g})")
         where = ""
         if row.point and ours.point and row.weights:
             where = "; on or past its front" if beyond(ours.point, row.point) else "; BEHIND it"
         lines.append(f"- {ours.name} − {row.name}: {', '.join(parts)}{where}")
     return lines
+
+
+def _difference(duels: Sequence[Figures], key: str, form: str) -> str:
+    """The difference on the same latents with its p-value; of several seeds, the mean of theirs
+    with its t-interval."""
+    if len(duels) == 1:
+        return f"{duels[0][key]['value']:{form}} (p = {duels[0][f'p_{key}']:.2g})"
+    found = mean(torch.tensor([duel[key]["value"] for duel in duels]))
+    return f"{found.value:{form}} [{found.low:{form}}, {found.high:{form}}] over {found.n} seeds"
 
 
 def render_comparison(feature: str, rows: Sequence[Row], viewer: dict[str, Tensor]) -> str:

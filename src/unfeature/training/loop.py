@@ -23,11 +23,11 @@ class TrainConfig(BaseModel):
     """Passes over the data."""
     batch_size: int = Field(128, ge=2)
     """Images an update."""
-    learning_rate: float = Field(2e-4, gt=0)
+    learning_rate: float = Field(2e-4, gt=0, allow_inf_nan=False)
     """Adam's step size at the start."""
     average: float = Field(0.999, ge=0, lt=1)
     """Decay of the weights' moving average; the average is what is saved. 0 turns it off."""
-    beta: float = Field(1.0, ge=0)
+    beta: float = Field(1.0, ge=0, allow_inf_nan=False)
     """Weight of a VAE's KL term."""
     seed: int = Field(0, ge=0)
     """Everything random follows from it."""
