@@ -73,6 +73,15 @@ def banded(size: int, scales: Scales, *, reflect: bool = False) -> Float[Tensor,
     return matrix.float()
 
 
+def similarities(
+    x: Float[Tensor, "n c h w"], y: Float[Tensor, "n c h w"], *, batch_size: int = 256
+) -> Float[Tensor, " n"]:
+    """MS-SSIM of many pairs of images in [−1, 1]."""
+    msssim = MSSSIM(*x.shape[2:], device=x.device)
+    parts = zip(x.split(batch_size), y.split(batch_size), strict=True)
+    return torch.cat([msssim(a, b) for a, b in parts])
+
+
 class MSSSIM:
     """MS-SSIM of pairs of images of one size, in [−1, 1]: 1 where they are equal.
 

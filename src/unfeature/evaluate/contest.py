@@ -14,7 +14,7 @@ from unfeature.evaluate.statistics import Mean, Ratio, mcnemar, mean, wilson
 from unfeature.evaluate.verdict import Quality, judged, quality
 from unfeature.labelers.base import Labeler
 from unfeature.labelers.classifier import AttributeJudge
-from unfeature.msssim import MSSSIM
+from unfeature.msssim import similarities
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,7 @@ def measure(jury: Jury, before: Sight, after: Sight, *, paired: bool, seed: int 
     if paired and not had.all():
         a, b = after.images[~had], before.images[~had]
         l1 = mean(_distance(before, after)[~had])
-        msssim = MSSSIM(*a.shape[2:], device=a.device)
-        pairs = zip(a.split(256), b.split(256), strict=True)
-        similar = mean(torch.cat([msssim(x, y) for x, y in pairs]))
+        similar = mean(similarities(a, b))
     if paired and jury.examiner is not None:
         having, lacking = (_changes(jury, before, after, rows) for rows in (had, ~had))
     figures = None

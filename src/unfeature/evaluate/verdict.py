@@ -16,7 +16,7 @@ from unfeature.evaluate.statistics import Mean, Ratio, mean, wilson
 from unfeature.generator import Generator, draw
 from unfeature.labelers.base import Labeler
 from unfeature.labels import sample_seeds
-from unfeature.msssim import MSSSIM
+from unfeature.msssim import similarities
 
 
 @dataclass(frozen=True)
@@ -183,8 +183,6 @@ def verdict(
             "check its threshold"
         )
     before, after = pairs.original[clean], pairs.unlearned[clean]
-    msssim = MSSSIM(*before.shape[2:], device=before.device)
-    similar = [msssim(a, b) for a, b in zip(after.split(256), before.split(256), strict=True)]
     figures: dict[str, Quality] = {}
     if extractor is not None:
         assert reference is not None
@@ -196,7 +194,7 @@ def verdict(
         unlearned=wilson(pairs.score_unlearned > 0),
         negatives=int(clean.sum()),
         negatives_l1=mean(pairs.l1[clean]),
-        negatives_msssim=torch.cat(similar).mean().item(),
+        negatives_msssim=similarities(after, before).mean().item(),
         erased_l1=(pairs.erased[clean] - before).abs().mean().item(),
         features=extractor.name if extractor else "",
         quality=figures,

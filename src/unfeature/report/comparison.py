@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from jinja2 import Environment, PackageLoader, select_autoescape
 from torch import Tensor
 
 from unfeature.evaluate.contest import beyond
 from unfeature.evaluate.statistics import mean
 from unfeature.pictures import grid, png
 from unfeature.report import plots
+from unfeature.report.html import template
 from unfeature.report.words import spanned
 
 Figures = dict[str, Any]
@@ -166,18 +166,12 @@ def _difference(duels: Sequence[Figures], key: str, form: str) -> str:
 def render_comparison(feature: str, rows: Sequence[Row], viewer: dict[str, Tensor]) -> str:
     """The page: table, target ratio against collateral, the same latents by every method, and
     which attributes changed."""
-    environment = Environment(
-        loader=PackageLoader("unfeature.report"),
-        autoescape=select_autoescape(default=True),
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     bars = [
         (row.name, plots.change_bars(row.measured[0]["lacking"]["changes"]))
         for row in rows
         if row.paired and row.measured[0]["lacking"] and row.costs
     ]
-    return environment.get_template("comparison.html").render(
+    return template("comparison.html").render(
         feature=feature,
         rows=used(rows),
         standing=standing(rows),

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from jinja2 import Environment, PackageLoader, select_autoescape
 from torch import Tensor
 
 from unfeature.diagnostics import Diagnosis
@@ -15,6 +14,7 @@ from unfeature.evaluate.verdict import Pairs, Verdict
 from unfeature.labels import LatentSet
 from unfeature.pictures import grid, png
 from unfeature.report import plots
+from unfeature.report.html import template
 from unfeature.report.words import attack_rows, attack_text, examination_text, human_text
 from unfeature.target import TargetVector
 
@@ -93,14 +93,8 @@ def sentence(feature: str, verdict: Verdict) -> str:
 
 def render(data: ReportData) -> str:
     """The page."""
-    environment = Environment(
-        loader=PackageLoader("unfeature.report"),
-        autoescape=select_autoescape(default=True),
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     scores = data.target.score(data.labels.latents)
-    return environment.get_template("report.html").render(
+    return template("report.html").render(
         data=data,
         verdict=data.verdict,
         sentence=sentence(data.feature, data.verdict),
