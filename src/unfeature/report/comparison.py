@@ -150,7 +150,8 @@ def standing(rows: Sequence[Row]) -> list[str]:
         where = ""
         if row.point and ours.point and row.weights:
             where = "; on or past its front" if beyond(ours.point, row.point) else "; BEHIND it"
-        lines.append(f"- {ours.name} − {row.name}: {', '.join(parts)}{where}")
+        seeds = f" over {len(row.duels)} seeds" if len(row.duels) > 1 else ""
+        lines.append(f"- {ours.name} − {row.name}: {', '.join(parts)}{seeds}{where}")
     return lines
 
 
@@ -160,7 +161,7 @@ def _difference(duels: Sequence[Figures], key: str, form: str) -> str:
     if len(duels) == 1:
         return f"{duels[0][key]['value']:{form}} (p = {duels[0][f'p_{key}']:.2g})"
     found = mean(torch.tensor([duel[key]["value"] for duel in duels]))
-    return f"{found.value:{form}} [{found.low:{form}}, {found.high:{form}}] over {found.n} seeds"
+    return f"{found.value:{form}} [{found.low:{form}}, {found.high:{form}}]"
 
 
 def render_comparison(feature: str, rows: Sequence[Row], viewer: dict[str, Tensor]) -> str:
