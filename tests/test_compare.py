@@ -82,6 +82,8 @@ def test_a_comparison_and_its_resumption(
     assert page.count("<svg") >= 1
     assert "| ours |" in Path("out/comparison.md").read_text()
     made = Path("out/redaction/seed-0/generator/model.safetensors")
+    about = json.loads(made.with_name("config.json").read_text())["about"]["unlearned"]
+    assert about["source"] == "Kong and Chaudhuri, arXiv 2206.14389"
     before = made.stat().st_mtime
     again = ["compare", str(comparison), "-o", "out", "--quiet", "--resume"]
     assert main([*again, "--set", "seeds=[0, 1]", "--only", "ours", "paper"]) == 0

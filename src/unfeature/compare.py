@@ -152,10 +152,12 @@ def train(comparison: Comparison, path: Path, name: str, seed: int, quiet: bool)
     else:
         problem = load_problem(comparison, place, seed)
         began = time.perf_counter()
-        made = METHODS[method.kind].run(problem, method)
+        known = METHODS[method.kind]
+        made = known.run(problem, method)
         seconds = time.perf_counter() - began
-        if METHODS[method.kind].weights:
-            notes = {"method": name, "settings": method.model_dump(mode="json")}
+        if known.weights:
+            settings = method.model_dump(mode="json")
+            notes = {"method": name, "source": known.source, "settings": settings}
             unlearned = made.requires_grad(False).with_about(unlearned=notes)
             save_generator(unlearned, folder / "generator")
     unit = 1 if sys.platform == "darwin" else 1024

@@ -21,7 +21,7 @@ class Method:
         run: what does it.
         needs_data: whether it needs training data.
         weights: whether the result is a set of weights; else it is a filter, which can be left out.
-        source: where it comes from.
+        source: where it comes from; noted in what it makes.
     """
 
     run: Callable[[Problem, Any], Generator]
