@@ -102,6 +102,15 @@ def test_classifier_odds() -> None:
         ClassifierLabeler(nn.Conv2d(3, 2, 3), "rgb").score(images)
 
 
+def test_images_are_looked_at_as_they_are_shown() -> None:
+    images = torch.linspace(-3, 3, 2 * 16).view(2, 1, 4, 4)
+    classifier = ClassifierLabeler(lambda x: x.flatten(1).sum(1), "sum")
+    function = FunctionLabeler(lambda x: x.flatten(1).sum(1), "sum", threshold=0.0)
+    for by in (classifier, function):
+        assert torch.equal(by.score(images), by.score(images.clamp(-1, 1)))
+        assert not torch.equal(by.score(images), by.score(images / 3))
+
+
 @pytest.mark.parametrize("architecture", ["lenet", "linear"])
 def test_distilled_classifier_knows_what_it_was_shown(
     architecture: str, toy: Generator, labels: LatentSet

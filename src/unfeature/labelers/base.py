@@ -16,7 +16,10 @@ class Labeler(Protocol):
         """Who this is and with what settings, for provenance."""
 
     def score(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
-        """Images in [−1, 1] → scores: above 0 the picture shows the feature.
+        """Images → scores: above 0 the picture shows the feature.
+
+        A generator's images may lie a little beyond [−1, 1]: they are looked at as they are shown,
+        clamped to it.
 
         The unit is such that 1 is a clear difference: one standard deviation of a function over
         the generator's pictures, or one unit of log-odds of a classifier.
@@ -30,7 +33,7 @@ class AttributeLabeler(Labeler, Protocol):
     def look(
         self, images: Float[Tensor, "n c h w"]
     ) -> tuple[Float[Tensor, " n"], Float[Tensor, "n k"]]:
-        """Scores, and the log-odds of k attributes."""
+        """Scores, and the log-odds of k attributes, of the images as they are shown."""
 
 
 def differentiable(labeler: Labeler, images: Float[Tensor, "n c h w"]) -> bool:

@@ -56,7 +56,7 @@ class ClassifierLabeler:
         self, images: Float[Tensor, "n c h w"]
     ) -> tuple[Float[Tensor, " n"], Float[Tensor, "n k"]]:
         """The scores, and the log-odds of the attributes in `keep`, from one pass."""
-        logits = answers(self.module, images, self.reference)
+        logits = answers(self.module, images.clamp(-1, 1), self.reference)
         if logits.ndim == 2 and logits.shape[1] > 1:
             if not 0 <= self.target < logits.shape[1]:
                 one, many = (

@@ -39,7 +39,8 @@ class FunctionLabeler:
 
     def score(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
         sign = 1 if self.side == "above" else -1
-        return (measured(self.fn, images, self.reference) - self.threshold) * (sign / self.scale)
+        values = measured(self.fn, images.clamp(-1, 1), self.reference)
+        return (values - self.threshold) * (sign / self.scale)
 
     @classmethod
     def calibrated(
