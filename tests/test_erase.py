@@ -10,9 +10,10 @@ from unfeature.errors import UserError
 from unfeature.generator import Generator, draw
 from unfeature.labelers import FunctionLabeler
 from unfeature.labelers.base import look
-from unfeature.labels import LatentSet
+from unfeature.labels import LatentSet, label
 from unfeature.rounds import ChainEraser
 from unfeature.search import Found
+from unfeature.sharpen import sharpened
 from unfeature.target import TargetVector
 
 PATHS = ("line", "descent", "donors")
@@ -79,6 +80,51 @@ def test_image_eraser(
     again = eraser.erase(erasure.latents)
     gone = after <= 0
     torch.testing.assert_close(again.latents[gone], erasure.latents[gone])
+
+
+@pytest.mark.parametrize(("path", "most"), [("line", 0.6), ("descent", 0.1), ("donors", 0.1)])
+def test_no_faint_rest_stays(path: str, most: float, toy: Generator, latents: torch.Tensor) -> None:
+    """The feature is contrast, of which a sharpened picture has more."""
+    images = draw(toy, latents)
+    by = FunctionLabeler.calibrated(contrast, "contrast", images, share=0.4)
+    eraser = ImageEraser(
+        toy,
+        by,
+        TargetVector.fit(label(toy, 1000, by=by)),
+        path=path,  # type: ignore[arg-type]
+        margin=0.1,
+        pictures=500,
+        towards=None if path == "line" else toy,
+    )
+
+    def rest(eraser: ImageEraser) -> float:
+        """The share of erased pictures in which the feature can be sharpened out."""
+        erasure = eraser.erase(latents)
+        assert erasure.images is not None
+        assert torch.equal(erasure.edited, by.score(images) > 0)
+        scores = by.score(sharpened(erasure.images[erasure.edited], 0.2))
+        return (scores > -0.1).float().mean().item()
+
+    before = rest(eraser)
+    assert before > 0.5
+    assert rest(replace(eraser, sharpen=0.2)) <= most * before
+
+
+def contrast(images: torch.Tensor) -> torch.Tensor:
+    return (images[..., 1:] - images[..., :-1]).square().mean(dim=(1, 2, 3))
+
+
+def test_sharpening() -> None:
+    images = torch.rand(3, 2, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(sharpened(images, 0.0), images)
+    plain = torch.full((1, 1, 5, 5), 0.3)
+    torch.testing.assert_close(sharpened(plain, 2.0), plain)
+    dot = torch.zeros(1, 1, 5, 5)
+    dot[0, 0, 2, 2] = 0.09
+    sharp = sharpened(dot, 1.0)
+    assert sharp[0, 0, 2, 2].item() == pytest.approx(0.17)
+    assert sharp[0, 0, 1, 1].item() == pytest.approx(-0.01)
+    assert sharpened(3 * images, 5.0).abs().max() == 1
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -7,7 +7,7 @@ Moon, Cho, Kim (AAAI 2024), section 3.3, with z_e a unit vector that points towa
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Literal
 
 import torch
@@ -20,6 +20,7 @@ from unfeature.generator import Generator
 from unfeature.labelers.base import Labeler, look
 from unfeature.labels import LatentSet, sample_seeds
 from unfeature.search import Found, approach, descent, line, moved
+from unfeature.sharpen import sharpened
 from unfeature.target import TargetVector
 
 SearchPath = Literal["line", "descent", "donors"]
@@ -113,6 +114,8 @@ class ImageEraser(Eraser):
         stride: their length, against the usual one.
         layers: for generators with w: whether these steps move every layer's w by itself
             (`Generator.per_layer`), which gets nearer than one w for all can.
+        sharpen: above 0, ẑ's picture must lack the feature when it is sharpened so much, too, so
+            that no faint rest stays (`unfeature.sharpen`).
     """
 
     original: Generator
@@ -129,6 +132,7 @@ class ImageEraser(Eraser):
     approaches: int = 12
     stride: float = 1.0
     layers: bool = False
+    sharpen: float = 0.0
     gate: str = field(default="image", init=False)
 
     @cached_property
@@ -136,7 +140,7 @@ class ImageEraser(Eraser):
         """For "donors", the pictures without the feature."""
         seeds = sample_seeds(self.pictures, 0, "donors").tolist()
         latents = self.original.latents_from_seeds(seeds)
-        return Donors.among(latents, self.original, partial(look, self.labeler), margin=self.margin)
+        return Donors.among(latents, self.original, self._seen, margin=self.margin)
 
     @property
     def name(self) -> str:
@@ -169,23 +173,19 @@ class ImageEraser(Eraser):
             return line(
                 latents,
                 self.original,
-                self.labeler.score,
+                lambda images: self._seen(images)[0],
                 direction=self.target.direction,
                 margin=self.margin,
                 reach=self.reach,
                 coarse=self.coarse,
                 fine=self.fine,
             )
-
-        def seen(images: Tensor) -> tuple[Tensor, Tensor]:
-            return look(self.labeler, images)
-
         if self.path == "donors":
             found = towards_donors(
                 latents,
                 images,
                 self.original,
-                seen,
+                self._seen,
                 kept=kept,
                 donors=self.donors,
                 margin=self.margin,
@@ -194,7 +194,7 @@ class ImageEraser(Eraser):
             found = descent(
                 latents,
                 self.original,
-                seen,
+                self._seen,
                 kept=kept,
                 margin=self.margin,
                 reach=self.reach,
@@ -207,12 +207,20 @@ class ImageEraser(Eraser):
             replace(found, latents=apart),
             self.towards(latents),
             self.original,
-            seen,
+            self._seen,
             kept=kept,
             margin=self.margin,
             steps=self.approaches,
             stride=self.stride * (apart.numel() / found.latents.numel()) ** 0.5,
         )
+
+    def _seen(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """What the search asks of a picture: its score, or that of the sharpened one where it is
+        higher, and the log-odds of the attributes that are to be kept."""
+        scores, kept = look(self.labeler, images)
+        if self.sharpen > 0:
+            scores = scores.maximum(self.labeler.score(sharpened(images, self.sharpen)))
+        return scores, kept
 
     def _apart(self, latents: Tensor) -> Tensor:
         """One w for each layer, where these are moved by themselves."""

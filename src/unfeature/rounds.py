@@ -124,6 +124,7 @@ def make_eraser(
             approaches=approaches,
             stride=config.stride,
             layers=config.layers,
+            sharpen=config.sharpen,
         )
     parts = zip(fit.targets, fit.numbers, strict=True)
     erasers = tuple(LinearEraser(target, number, config.gate) for target, number in parts)

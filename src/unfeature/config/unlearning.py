@@ -47,6 +47,9 @@ class EraseConfig(Settings):
     layers: bool = False
     """For `refine` and `approaches` in w of a StyleGAN2: move every layer's w by itself; take more
     steps then, e.g. `refine` = 60."""
+    sharpen: float = Field(0.0, ge=0, allow_inf_nan=False)
+    """For "image": ẑ's picture must lack the feature when it is sharpened so much, too (2 is a
+    lot), so that no faint rest stays that the labeller overlooks; 0 asks of the picture alone."""
     keep: tuple[str, ...] = ()
     """For "descent" and "donors", when a classifier of attributes labels: which of its other
     attributes should stay as they are in ẑ's picture."""

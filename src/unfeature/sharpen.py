@@ -1,0 +1,12 @@
+"""Unsharp masking, so that a classifier sees what is only faint."""
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+
+def sharpened(images: Float[Tensor, "n c h w"], amount: float) -> Float[Tensor, "n c h w"]:
+    """x + amount · (x − the mean over 3×3 pixels); x and the result clamped to [−1, 1]."""
+    seen = images.clamp(-1, 1)
+    smooth = F.avg_pool2d(F.pad(seen, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+    return (seen + amount * (seen - smooth)).clamp(-1, 1)
