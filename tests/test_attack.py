@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from unfeature.attack.base import climbed
 from unfeature.attack.direction import along, refitted
 from unfeature.attack.outcome import PictureGate, outcome
-from unfeature.attack.pgd import pgd
+from unfeature.attack.pgd import begin, pgd
 from unfeature.attack.random_search import random_search
-from unfeature.attack.region import Ball, Ellipsoid, Shell, into_both, plausible
+from unfeature.attack.region import Ball, Ellipsoid, Region, Shell, into_both, plausible
 from unfeature.config import AttackConfig
 from unfeature.errors import UserError
 from unfeature.evaluate import Extractor
@@ -72,6 +72,26 @@ def test_balls_are_kept(norm: Any, toy: Generator, latents: Tensor) -> None:
     assert apart.mean() > 0.3
     with pytest.raises(UserError, match="epsilon is -1"):
         Ball(latents, -1.0)
+
+
+@pytest.mark.parametrize("made", ["shell", "ellipsoid"])
+def test_an_infinite_radius_reaches_every_plausible_latent(made: str) -> None:
+    random = torch.Generator().manual_seed(0)
+    skew = torch.randn(16, 16, generator=random)
+    drawn = torch.randn(2000, 16, generator=random)
+    region: Region = Shell.of_prior(16)
+    if made == "ellipsoid":
+        drawn = drawn @ skew + 3
+        region = Ellipsoid.of_samples(drawn)
+    centers = region.project(drawn[:1]).expand(2000, -1)
+    noise = torch.randn(2000, 16, generator=random)
+    begun = begin(Ball(centers, float("inf")), region, noise)
+    assert region.contains(begun).all()
+    torch.testing.assert_close(begun.mean(0), drawn.mean(0), atol=0.5, rtol=0)
+    spread = begun.std(0) / drawn.std(0)
+    assert spread.min() > 0.85
+    assert spread.max() < 1.15
+    assert torch.equal(begin(Ball(centers, float("inf")), region, 0 * noise), centers)
 
 
 @pytest.mark.parametrize("norm", ["l2", "linf"])

@@ -71,8 +71,13 @@ def noises(
 
 
 def begin(ball: Ball, region: Region, noise: Tensor) -> Float[Tensor, "n *latent"]:
-    """Where searches begin: at the centre, or, where there is noise, somewhere in the ball."""
+    """Where searches begin: at the centre, or, where there is noise, somewhere in the ball; in an
+    infinite one anywhere among the plausible latents."""
     flat = noise.flatten(1)
+    if ball.epsilon == float("inf"):
+        anywhere = region.typical(noise).flatten(1)
+        begun = torch.where(flat.any(1, keepdim=True), anywhere, ball.centers.flatten(1))
+        return begun.view_as(noise)
     size = flat.norm(dim=1, keepdim=True) if ball.norm == "l2" else flat.abs().amax(1, keepdim=True)
     moved = ball.centers + (reach(ball)[:, None] * flat / size.clamp(min=1e-12)).view_as(noise)
     return into_both(moved, ball, region)

@@ -31,6 +31,10 @@ class Region(ABC):
     def project(self, latents: Float[Tensor, "n *latent"]) -> Float[Tensor, "n *latent"]:
         """Latents on its border along a ray from its centre; what lies inside stays as it is."""
 
+    @abstractmethod
+    def typical(self, noise: Float[Tensor, "n *latent"]) -> Float[Tensor, "n *latent"]:
+        """Standard normals → latents as the generator's own are spread, inside the region."""
+
     def inside(self, latents: Float[Tensor, "n *latent"]) -> Float[Tensor, "m *latent"]:
         """Those that lie in it.
 
@@ -70,6 +74,9 @@ class Shell(Region):
         kept = self.contains(latents)[:, None]
         return torch.where(kept, flat, flat * scale).view_as(latents)
 
+    def typical(self, noise: Float[Tensor, "n *latent"]) -> Float[Tensor, "n *latent"]:
+        return self.project(noise)
+
 
 @dataclass(frozen=True)
 class Ellipsoid(Region):
@@ -107,6 +114,9 @@ class Ellipsoid(Region):
         kept = self.contains(latents)[:, None]
         moved = self.mean + (flat - self.mean) * inward
         return torch.where(kept, flat, moved).view_as(latents)
+
+    def typical(self, noise: Float[Tensor, "n *latent"]) -> Float[Tensor, "n *latent"]:
+        return self.project((self.mean + noise.flatten(1) @ self.factor.T).view_as(noise))
 
     def _whitened(self, latents: Tensor) -> Float[Tensor, "n d"]:
         apart = latents.flatten(1) - self.mean
