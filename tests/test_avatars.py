@@ -79,8 +79,21 @@ def test_correlations_can_be_turned_off() -> None:
     table = LIFE.without_correlations()
     assert table.shares() == pytest.approx(LIFE.shares())
     found = torch.corrcoef(avatars.sample(range(N), table=table).attributes.double().T)
+    for pair in (("sunglasses", "glasses"), ("blond", "grey_hair")):  # cannot be seen otherwise
+        one, other = (NAMES.index(name) for name in pair)
+        assert found[one, other].abs() > 0.1
+        found[one, other] = found[other, one] = 0
     off = found[~torch.eye(len(NAMES), dtype=torch.bool)]
     assert off.abs().max() < 4.5 / math.sqrt(N)
+
+
+def test_every_attribute_is_seen_without_correlations() -> None:
+    faces = avatars.sample(range(400), table=LIFE.without_correlations())
+    pictures = avatars.draw(faces)
+    for name in NAMES:
+        having = faces.having(name)
+        other = avatars.draw(faces.counterfactual(**{name: False}))
+        assert (pictures != other).flatten(1).any(1)[having].all(), name
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -129,9 +142,16 @@ def test_what_is_wrong_with_a_table_is_said(tmp_path: Path) -> None:
     path.write_text('[glasses]\nchance = "often"\n')
     with pytest.raises(UserError, match="glasses: write chance"):
         read_table(path)
-    path.write_text("[hat]\nchance = [0.5, 0.1]\nparents = ['smile']\n[smile]\nchance = 0.5\n")
+    path.write_text(
+        "[hat]\nchance = [0.5, 0.1]\nparents = ['smile']\n"
+        "[smile]\nchance = [0.5, 0.1]\nparents = ['hat']\n"
+    )
     with pytest.raises(UserError, match="hat: its parent 'smile' must stand above it"):
         read_table(path)
+    path.write_text("[male]\nchance = 0.9\n")
+    shares = read_table(path).shares()
+    assert shares["male"] == pytest.approx(0.9)
+    assert shares["beard"] > 1.5 * LIFE.shares()["beard"]
     path.write_text("[smile]\nchance = 0.5\n[hat]\nchance = [0.5, 0.1]\nparents = ['smile']\n")
     faces = avatars.sample(range(4000), table=read_table(path))
     assert faces.having("hat")[faces.having("smile")].float().mean() < 0.2

@@ -11,7 +11,7 @@ from unfeature.cli import main
 from unfeature.errors import UserError
 from unfeature.evaluate.criteria import Criterion, decide, overall
 from unfeature.evaluate.quality import fid, fid_spread
-from unfeature.evaluate.statistics import corrected, mcnemar, mean, wilson
+from unfeature.evaluate.statistics import corrected, mcnemar, mean, mean_count, wilson
 from unfeature.settings import check_experiment
 
 
@@ -116,6 +116,18 @@ def test_mean_interval_covers_as_often_as_it_says() -> None:
         found = mean(torch.randn(12, generator=random))
         hits += found.low <= 0 <= found.high
     assert hits / 400 == pytest.approx(0.95, abs=0.03)
+
+
+@pytest.mark.parametrize(("n", "true"), [(3, 0.3), (30, 0.05), (300, 0.05)])
+def test_rare_changes_are_not_taken_for_none(n: int, true: float) -> None:
+    random = torch.Generator().manual_seed(0)
+    below = 0
+    for _ in range(400):
+        below += mean_count((torch.rand(n, generator=random) < true).double()).high < true
+    assert below / 400 <= 0.05
+    none = mean_count(torch.zeros(n))
+    assert none.value == none.low == 0
+    assert none.high == pytest.approx(wilson(torch.zeros(n, dtype=torch.bool)).high)
 
 
 def test_fid_spread_is_the_spread_over_fresh_samples() -> None:

@@ -104,7 +104,8 @@ def test_pictures_are_taken_evenly(tmp_path: Path, digits: tuple[np.ndarray, np.
     y = np.arange(20, dtype=np.uint8) // 2
     np.savez(tmp_path / "d.npz", x_train=x, y_train=y)
     data = load_images(tmp_path / "d.npz", n=10)
-    assert data.labels.tolist() == list(range(10))
+    assert sorted(data.labels.tolist()) == list(range(10))
+    assert data.labels.tolist() != list(range(10)), "the first of them are to be of all classes"
     assert len(load_images(tmp_path / "d.npz", n=100)) == 20
 
 
@@ -119,6 +120,15 @@ def test_what_cannot_be_read(tmp_path: Path, digits: tuple[np.ndarray, np.ndarra
     (tmp_path / "text").write_text("hello there")
     with pytest.raises(UserError, match="not an IDX file"):
         read_idx(tmp_path / "text")
+    deep = tmp_path / "deep"
+    deep.mkdir()
+    Image.fromarray(np.full((8, 8), 40_000, np.uint16)).save(deep / "a.png")
+    with pytest.raises(UserError, match=r"a\.png' has more than 8 bits a channel"):
+        load_images(deep)
+    for x, y in ((digits[0][:0], digits[1][:0]), (digits[0], digits[1][:, None])):
+        np.savez(tmp_path / "bad.npz", x_train=x, y_train=y)
+        with pytest.raises(UserError, match="expected n×h×w bytes and n labels, n at least 1"):
+            load_images(tmp_path / "bad.npz")
     (tmp_path / "mixed" / "a").mkdir(parents=True)
     for size in (8, 9):
         Image.new("L", (size, size)).save(tmp_path / "mixed" / "a" / f"{size}.png")

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import unfeature as uf
+from unfeature.adapters.files import load_tensors, save_tensors
 from unfeature.errors import UserError
 from unfeature.generator import Generator, GeneratorSpec, draw
 from unfeature.models import ARCHITECTURES, build
@@ -33,6 +34,23 @@ def test_a_copy_is_independent(toy: Generator) -> None:
     assert twin.fingerprint == toy.fingerprint
     next(twin.module.parameters()).data += 1
     assert twin.fingerprint != toy.fingerprint
+
+
+def test_weights_that_share_memory_are_saved(tmp_path: Path) -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Linear(4, 16)
+            self.net = nn.Sequential(self.first, nn.Tanh())
+
+        def forward(self, latents: torch.Tensor) -> torch.Tensor:
+            return self.net(latents)
+
+    module = Tied()
+    save_tensors(tmp_path / "tied.safetensors", module.state_dict())
+    again = load_tensors(tmp_path / "tied.safetensors")
+    assert again.keys() == module.state_dict().keys()
+    assert torch.equal(again["first.weight"], again["net.0.weight"])
 
 
 @pytest.mark.parametrize("name", ["digits-gan", "digits-vae"])

@@ -55,6 +55,7 @@ def test_lines_that_cannot_be_read_are_named() -> None:
         ("1: left, smile", "line 1: '1: left, smile' cannot be read"),
         ("2: right smile", "cannot be read"),
         ("1 left", "cannot be read"),
+        ("1: left\n2: none\n1: right", "line 3: pair 1 is answered twice"),
         ("1: left\n2: none - smile", "line 2: '2: none - smile' cannot be read"),
     ):
         with pytest.raises(UserError, match=said):

@@ -147,6 +147,8 @@ def test_sheets(toy: Generator, tmp_path: Path) -> None:
         ("yes: 9-2\n", "'9-2' is outside"),
         ("3 4\n", "write 'yes:'"),
         ("maybe: 3\n", "unknown field 'maybe'"),
+        ("pages: 1\nyes: 5 150\n", "names picture 150, but 'pages:' leaves out page 2"),
+        ("yes: 5 7\nunsure: 7\n", "picture 7 under 'yes:' and under 'unsure:'"),
     ],
 )
 def test_bad_answers(text: str, said: str, tmp_path: Path) -> None:

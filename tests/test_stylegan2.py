@@ -1,6 +1,7 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -294,6 +295,24 @@ def test_the_controller_moves_the_right_way() -> None:
     for _ in range(8):
         fixed.update(sure)
     assert fixed.p == 0.4
+    fixed.load_state_dict(controller.state_dict())
+    assert fixed.p == 0.4
+
+
+def test_a_resumed_training_obeys_its_learning_rate(images: ImageSet) -> None:
+    def session(rate: float) -> Any:
+        config = TrainConfig(epochs=4, batch_size=8, learning_rate=rate)
+        return original_session("stylegan2", (3, 8, 8), config, **SMALL)[0]
+
+    def rates(made: Any) -> list[float]:
+        made.step(images.images[:8], images.labels[:8], torch.Generator().manual_seed(0), 0.0)
+        return [g["lr"] for o in made.optimizers for g in o.param_groups]
+
+    fast, slow = session(2e-3), session(1e-4)
+    wanted = rates(session(1e-4))
+    rates(fast)
+    slow.load_state_dict(fast.state_dict())
+    assert rates(slow) == wanted
 
 
 def test_training_resumes_bit_for_bit(images: ImageSet) -> None:

@@ -85,6 +85,15 @@ def test_diagnosis() -> None:
     few = planted(40)
     assert diagnose(few, TargetVector.fit(few)).more_labels
 
+    def needs_many(some: LatentSet) -> Tensor:
+        some.require_both(least=300)
+        return target.direction
+
+    sure = diagnose(labels, target, fit=needs_many)
+    assert sure.stability == pytest.approx(1)
+    assert math.isnan(sure.auc_half)
+    assert sure.more_labels
+
 
 def test_the_diagnosis_is_of_the_direction_that_is_used() -> None:
     labels, other = planted(), planted(axis=1)

@@ -22,7 +22,7 @@ from unfeature.evaluate.verdict import clean_pictures, judged
 from unfeature.examination import choose_extractor
 from unfeature.folder import RunFolder
 from unfeature.generator import Generator, draw
-from unfeature.labelers.base import Labeler
+from unfeature.labelers.base import Labeler, differentiable
 from unfeature.labelers.classifier import ClassifierLabeler, same_classifier
 from unfeature.labelers.distil import distil
 from unfeature.labels import LatentSet, sample_seeds
@@ -43,7 +43,8 @@ def attack_run(
     """Attack original, unlearned and, where there is one, the oracle; write `attack.json`.
 
     Raises:
-        UserError: the attacker's classifier is the judge and that is not allowed, or does not fit.
+        UserError: the attacker's classifier is the judge and that is not allowed, has no gradient,
+            or does not fit.
     """
     run.require("unlearn")
     began = time.perf_counter()
@@ -54,6 +55,11 @@ def attack_run(
     panel = load_panel(run.path / "panel")
     labels = LatentSet.load(run.labels)
     attacker = find_attacker(experiment, panel, labels, original)
+    if not differentiable(attacker, draw(original, original.latents_from_seeds([0, 1]))):
+        raise UserError(
+            f"the attack climbs the gradient of its classifier, and '{attacker.name}' has none; "
+            "name another under [attack.classifier]"
+        )
     same = attacker.name == panel.judge.name or same_classifier(attacker, panel.judge)
     if same and not allow_same_judge:
         raise UserError(
@@ -123,7 +129,9 @@ def _generators(
     generators = {"original": original, "unlearned": unlearned}
     if oracle is not None:
         made = load_generator(oracle, factory=experiment.generator.factory)
-        generators["oracle"] = made.in_space(original.latent_space)
+        generators["oracle"] = made.in_space(
+            original.latent_space, truncation=experiment.generator.truncation
+        )
     return generators
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from contextlib import nullcontext
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -92,9 +93,12 @@ def one_stage(arguments: Any) -> int:
         )
     if changes:
         run.require_effect(arguments.stage, changes)
-        run.write_settings(read_experiment(run.settings, changes))
-    run.reopen(arguments.stage)
-    do_stage(run, arguments.stage, Progress(arguments.quiet), resume=resume)
+    # a person's labelling begins with a message of that kind, and goes on under its settings
+    with nullcontext() if arguments.stage == "label" else run.unless_refused():
+        if changes:
+            run.write_settings(read_experiment(run.settings, changes))
+        run.reopen(arguments.stage)
+        do_stage(run, arguments.stage, Progress(arguments.quiet), resume=resume)
     show(arguments, *texts.after(run, arguments.stage))
     return status(run) if arguments.stage == "evaluate" else 0
 
@@ -111,13 +115,15 @@ def attack(arguments: Any) -> None:
         for change in arguments.set:
             if not change.startswith("attack."):
                 raise UserError(f"--set {change}: an attack changes only attack.key=value")
-        run.write_settings(read_experiment(run.settings, arguments.set))
-    found = attack_run(
-        run,
-        Progress(arguments.quiet),
-        oracle=arguments.oracle,
-        allow_same_judge=arguments.allow_same_judge,
-    )
+    with run.unless_refused():
+        if arguments.set:
+            run.write_settings(read_experiment(run.settings, arguments.set))
+        found = attack_run(
+            run,
+            Progress(arguments.quiet),
+            oracle=arguments.oracle,
+            allow_same_judge=arguments.allow_same_judge,
+        )
     text = f"{attack_table(found)}\nnext: unfeature report {run.path}"
     show(arguments, {"run": str(run.path), **found}, text)
 

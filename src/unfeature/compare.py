@@ -188,11 +188,13 @@ def _data(comparison: Comparison, original: Generator) -> torch.Tensor | None:
 def _load_made(comparison: Comparison, place: Place, name: str, seed: int) -> Generator:
     """The generator that a method made."""
     method = comparison.methods[name]
-    folder, factory = place.method(name, seed), comparison.resolved().generator.factory
+    folder, config = place.method(name, seed), comparison.resolved().generator
+    factory = config.factory
     if isinstance(method, Unlearn):
         return load_generator(folder / "run" / "unlearned", factory=factory)
     if isinstance(method, Folder):
-        return load_generator(Path(method.path), factory=factory)
+        made = load_generator(Path(method.path), factory=factory)
+        return made.in_space(made.latent_space, truncation=config.truncation)
     if not METHODS[method.kind].weights:
         return METHODS[method.kind].run(load_problem(comparison, place, seed), method)
     return load_generator(folder / "generator", factory=factory)

@@ -70,8 +70,8 @@ def load_images(
         path: a folder with `train-images-idx3-ubyte[.gz]` and its like; an `.npz` with `x_train`,
             `y_train`, `x_test`, `y_test` (or a folder that holds one); or a folder with one folder
             of pictures for each class (a `train` and a `test` folder above them, if there are), or
-            a folder of pictures alone: FFHQ's and CelebA's layouts are of this kind. Pictures come
-            in a mixed order, always the same.
+            a folder of pictures alone: FFHQ's and CelebA's layouts are of this kind. Pictures of a
+            folder, and others whose classes are in order, come in a mixed order, always the same.
         split: "train" or "test".
         size: height and width to resize pictures to; only for folders of pictures.
         n: at most so many, at even distances, so that no class is left out where they are in order.
@@ -100,12 +100,21 @@ def load_images(
 
 
 def _thinned(data: ImageSet, n: int | None) -> ImageSet:
-    return data if n is None else data.where(evenly(len(data), n))
+    """At most n of them, and in a mixed order where their classes are in order."""
+    data = data if n is None else data.where(evenly(len(data), n))
+    in_order = bool((data.labels.diff() >= 0).all())
+    return data.where(mixed(len(data))) if in_order else data
 
 
 def evenly(count: int, n: int) -> Int[Tensor, " m"]:
     """At most `n` of so many rows, at even distances."""
     return torch.linspace(0, count - 1, min(n, count)).long()
+
+
+def mixed(count: int) -> Int[Tensor, " n"]:
+    """So many rows in a mixed order, always the same, so that the first of them, against which
+    quality is measured, are of all classes."""
+    return torch.randperm(count, generator=rng(0, "files"))
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
@@ -133,9 +142,11 @@ def _npz(path: Path, split: str) -> ImageSet:
 
 
 def _grey(pixels: NDArray[Any], labels: NDArray[Any], where: str) -> ImageSet:
-    if len(pixels) != len(labels) or pixels.dtype != np.uint8 or pixels.ndim != 3:
+    good = pixels.dtype == np.uint8 and pixels.ndim == 3 and labels.shape == (len(pixels),)
+    if not good or not len(pixels):
         raise UserError(
-            f"'{where}': expected n×h×w bytes and n labels, found {pixels.shape} and {labels.shape}"
+            f"'{where}': expected n×h×w bytes and n labels, n at least 1, found {pixels.shape} and "
+            f"{labels.shape}"
         )
     images = torch.from_numpy(pixels.astype(np.float32)).unsqueeze(1) / 127.5 - 1
     classes = torch.from_numpy(labels.astype(np.int64))
@@ -157,8 +168,7 @@ def _folder(path: Path, size: int | None, n: int | None, crop: bool) -> ImageSet
         )
     if n is not None:
         files = [files[i] for i in evenly(len(files), n).tolist()]
-    # mixed, so that the first of them, against which quality is measured, are of all classes
-    files = [files[i] for i in torch.randperm(len(files), generator=rng(0, "files")).tolist()]
+    files = [files[i] for i in mixed(len(files)).tolist()]
     images = read_pictures([file for file, _ in files], size=size, crop=crop)
     return ImageSet(images, torch.tensor([label for _, label in files]), classes)
 
@@ -188,6 +198,10 @@ def read_pictures(
 def _picture(path: Path, size: int | None, crop: bool) -> Float[Tensor, "c h w"]:
     try:
         with Image.open(path) as opened:
+            if opened.mode.startswith(("I", "F")):
+                raise UserError(
+                    f"'{path}' has more than 8 bits a channel; make it an 8-bit picture"
+                )
             image = opened if opened.mode == "L" else opened.convert("RGB")
             if crop:
                 image = ImageOps.fit(image, (min(image.size),) * 2, Image.Resampling.LANCZOS)

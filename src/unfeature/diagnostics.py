@@ -101,7 +101,7 @@ def diagnose(
             for gate in ("paper", "midpoint", "calibrated")
         ),
         entanglement=tuple(entanglement(target, other) for other in (attributes or {}).values()),
-        more_labels=stability < 0.9 or auc - auc_half > 0.01,
+        more_labels=stability < 0.9 or not auc - auc_half <= 0.01,  # NaN: too few to tell
     )
 
 

@@ -4,7 +4,8 @@ import json
 import platform
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -161,6 +162,18 @@ class RunFolder:
         for later in STAGES[STAGES.index(stage) :]:
             diary["stages"].pop(later, None)
         write_json(self.diary, diary)
+
+    @contextmanager
+    def unless_refused(self) -> Iterator[None]:
+        """Settings and diary stay as they were where the block ends in a `UserError`."""
+        before = {path: path.read_text() for path in (self.settings, self.diary)}
+        try:
+            yield
+        except UserError:
+            for path, text in before.items():
+                with atomic(path) as temporary:
+                    temporary.write_text(text)
+            raise
 
     def require_effect(self, stage: str, changes: Iterable[str]) -> None:
         """Raise where a change of settings comes too late: an earlier stage has read them."""

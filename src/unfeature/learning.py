@@ -28,7 +28,7 @@ from unfeature.labels import LatentSet, label, sample_seeds
 from unfeature.panel import Panel, load_panel
 from unfeature.progress import Progress
 from unfeature.rounds import first_fit, make_eraser, unlearn_in_rounds
-from unfeature.stages import fit_target
+from unfeature.stages import fit_target, require_slope
 from unfeature.target import TargetVector
 from unfeature.unlearn import Check
 
@@ -42,6 +42,7 @@ def unlearn_stage(run: RunFolder, progress: Progress, *, resume: bool = False) -
     original = load_source(experiment.generator)
     labels = LatentSet.load(run.labels).require_generator(original)
     panel = load_panel(run.path / "panel")
+    require_slope(experiment, panel.gate, original)
     basis = _basis(run, experiment)
     if not resume:
         run.checkpoint.unlink(missing_ok=True)
@@ -76,6 +77,7 @@ def unlearn_stage(run: RunFolder, progress: Progress, *, resume: bool = False) -
                 seeds=sample_seeds(experiment.label.n, experiment.seed, f"round {r}"),
                 by=panel.gate,
                 feature=experiment.feature,
+                unsure=experiment.label.unsure,
             ),
             refit=lambda left: fit_target(run, experiment, left),
             check=check,

@@ -25,7 +25,7 @@ from unfeature.errors import UserError
 from unfeature.examination import choose_extractor, load_examiner
 from unfeature.folder import RunFolder
 from unfeature.generator import Generator, draw
-from unfeature.labelers.base import differentiable
+from unfeature.labelers.base import Labeler, differentiable
 from unfeature.labelers.classifier import keeping
 from unfeature.labelers.sheet import read_answers, sheets_identity, write_sheets
 from unfeature.labels import LatentSet, label, sample_seeds
@@ -82,11 +82,7 @@ def label_stage(run: RunFolder, progress: Progress) -> LatentSet:
         labels = _label_by_person(run, experiment, original, seeds)
     else:
         gate = load_labeler(experiment.label, calibration)
-        if experiment.needs_slope and not differentiable(gate, calibration.pictures[:2]):
-            raise UserError(
-                f"{experiment.needs_slope} needs the labeller's gradient, but '{gate.name}' cannot "
-                "be differentiated; do without (erase.path = 'line' needs none)"
-            )
+        require_slope(experiment, gate, original)
         labels = label(
             original,
             seeds=seeds,
@@ -109,6 +105,16 @@ def label_stage(run: RunFolder, progress: Progress) -> LatentSet:
     save_panel(panel, run.path / "panel")
     run.finish("label", began)
     return labels
+
+
+def require_slope(experiment: Experiment, gate: Labeler, original: Generator) -> None:
+    """Raise where a setting needs the labeller's gradient and it has none."""
+    images = draw(original, original.latents_from_seeds([0, 1]))
+    if experiment.needs_slope and not differentiable(gate, images):
+        raise UserError(
+            f"{experiment.needs_slope} needs the labeller's gradient, but '{gate.name}' cannot "
+            "be differentiated; do without (erase.path = 'line' needs none)"
+        )
 
 
 def _label_by_person(

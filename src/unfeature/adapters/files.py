@@ -64,8 +64,11 @@ def read_json(path: Path) -> Any:
 
 def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     with atomic(path) as temporary:
-        plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        safetensors.torch.save_file(plain, temporary)
+        apart = {  # modules may share memory among tensors, the format does not
+            name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+            for name, tensor in tensors.items()
+        }
+        safetensors.torch.save_file(apart, temporary)
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:

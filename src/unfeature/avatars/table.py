@@ -95,8 +95,14 @@ class Table:
         return dict(zip(NAMES, (chances @ states.double()).tolist(), strict=True))
 
     def without_correlations(self) -> "Table":
-        """Every attribute as often as here, each independent of the others."""
-        return Table({name: Chance((share,)) for name, share in self.shares().items()})
+        """Every attribute as often as here, each independent of the others, but for what cannot
+        be seen otherwise: sunglasses are glasses, and grey hair is not blond."""
+        shares = self.shares()
+        rows = {name: Chance((share,)) for name, share in shares.items()}
+        glasses, coloured = shares["glasses"], 1 - shares["grey_hair"]
+        rows["sunglasses"] = Chance((0.0, _part(shares["sunglasses"], glasses)), ("glasses",))
+        rows["blond"] = Chance((_part(shares["blond"], coloured), 0.0), ("grey_hair",))
+        return Table({name: rows[name] for name in NAMES})
 
     def fixed(self, **values: bool) -> "Table":
         """The same table with some attributes always or never there."""
@@ -105,6 +111,10 @@ class Table:
         rows = {name: Chance((float(values[name]),)) if name in values else row
                 for name, row in self.rows.items()}  # fmt: skip
         return Table(rows)
+
+
+def _part(share: float, of: float) -> float:
+    return min(share / of, 1.0) if of else 0.0
 
 
 def _given(row: Chance, states: Bool[Tensor, "m k"]) -> Float[Tensor, " m"]:
@@ -139,15 +149,18 @@ def read_table(path: Path) -> Table:
     rows = dict(LIFE.rows)
     for name, value in values.items():
         index_of(name)
-        rows.pop(name)
         try:
             chance, parents = value["chance"], value.get("parents", [])
             numbers = [chance] if isinstance(chance, int | float) else chance
-            rows[name] = Chance(tuple(float(number) for number in numbers), tuple(parents))
+            row = Chance(tuple(float(number) for number in numbers), tuple(parents))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise UserError(
                 f"'{path}', {name}: write chance = [0.1, 0.5] and parents = [\"old\"]"
             ) from error
+        above = list(rows)[: list(rows).index(name)]
+        if not set(parents) <= set(above):
+            rows.pop(name)  # it moves to the end, below its parents
+        rows[name] = row
     return Table(rows)
 
 

@@ -35,8 +35,11 @@ class LabelerConfig(Settings):
                 raise ValueError("by = 'function' needs 'function', e.g. 'my_module:my_function'")
             if (self.threshold is None) == (self.share is None):
                 raise ValueError("by = 'function' needs exactly one of 'threshold' and 'share'")
-        if self.by == "classifier" and not self.classifier:
-            raise ValueError("by = 'classifier' needs 'classifier', e.g. 'digits-judge'")
+        if self.by == "classifier":
+            if not self.classifier:
+                raise ValueError("by = 'classifier' needs 'classifier', e.g. 'digits-judge'")
+            if self.side == "below":
+                raise ValueError("side = 'below' is for by = 'function'; name another 'target'")
         return self
 
 

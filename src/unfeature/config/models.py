@@ -40,6 +40,11 @@ class GeneratorConfig(Settings):
     def _one_way(self) -> "GeneratorConfig":
         if bool(self.source) == bool(self.factory):
             raise ValueError("give either 'source' or 'factory'")
+        if self.source:
+            own = ("options", "weights", "entry", "take", "strip", "latent_shape", "image_shape")
+            for name in (*own, "output_range"):
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    raise ValueError(f"'{name}' goes with 'factory'; 'source' brings its own")
         if self.factory and not (self.weights and self.latent_shape and self.image_shape):
             raise ValueError("'factory' also needs 'weights', 'latent_shape' and 'image_shape'")
         return self

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from unfeature.evaluate.statistics import Mean, Ratio, corrected, mcnemar, mean, wilson
+from unfeature.evaluate.statistics import Mean, Ratio, corrected, mcnemar, mean_count, wilson
 from unfeature.labelers.classifier import AttributeJudge
 
 
@@ -79,7 +79,7 @@ def compare_attributes(
     return Collateral(
         judge=judge,
         pairs=len(differ),
-        changed=mean(differ.double().sum(1)),
+        changed=mean_count(differ.double().sum(1)),
         attributes=len(names),
         changes={
             name: Change(

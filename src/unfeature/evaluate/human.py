@@ -14,7 +14,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from unfeature.errors import UserError, did_you_mean
-from unfeature.evaluate.statistics import Mean, Ratio, mean, wilson
+from unfeature.evaluate.statistics import Mean, Ratio, mean_count, wilson
 from unfeature.seeds import rng
 
 SIDES = {"left": (True, False), "right": (False, True), "both": (True, True), "none": (False,) * 2}
@@ -81,7 +81,8 @@ def read_pairs(text: str, n: int, *, where: str, known: tuple[str, ...] = ()) ->
         known: what else may be named; anything when empty.
 
     Raises:
-        UserError: a line that cannot be read, with its number; or no answer at all.
+        UserError: a line that cannot be read, or answers a second time, with its number; or no
+            answer at all.
     """
     found: dict[int, Answer] = {}
     for number, line in enumerate(text.splitlines(), start=1):
@@ -102,6 +103,8 @@ def read_pairs(text: str, n: int, *, where: str, known: tuple[str, ...] = ()) ->
                 f"{did_you_mean(side, SIDES)}"
             )
         words = [word.strip().lower() for word in (match.group(3) or "").split(",")]
+        if place in found:
+            raise UserError(f"'{where}' line {number}: pair {place} is answered twice")
         changed = tuple(dict.fromkeys(word for word in words if word))
         for word in changed:
             if known and word not in known:
@@ -136,7 +139,7 @@ def tally(answers: dict[int, Answer], plan: Plan, *, by: str) -> Human:
         by=by,
         original=wilson(had),
         unlearned=wilson(torch.tensor(after)),
-        having=mean(number[had]) if had.any() else None,
-        lacking=mean(number[~had]) if not had.all() else None,
+        having=mean_count(number[had]) if had.any() else None,
+        lacking=mean_count(number[~had]) if not had.all() else None,
         changes=dict(names.most_common()),
     )

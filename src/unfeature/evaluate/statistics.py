@@ -54,6 +54,15 @@ def mean(values: Float[Tensor, " n"]) -> Mean:
     return Mean(middle, middle - half, middle + half, n)
 
 
+def mean_count(counts: Float[Tensor, " n"]) -> Mean:
+    """The mean of whole numbers with its 95% interval: Student's t, which of a few noughts would
+    make a point, widened to Wilson's for the share that is not nought, which the mean is no less
+    than."""
+    found = mean(counts)
+    some = wilson(counts > 0)
+    return Mean(found.value, max(found.low, 0.0), max(found.high, some.high), found.n)
+
+
 def mcnemar(before: Bool[Tensor, " n"], after: Bool[Tensor, " n"]) -> float:
     """The exact p-value of no change in a share, both seen on the same rows (McNemar, 1947): of
     the rows that differ, as many should have gained as lost."""

@@ -76,7 +76,8 @@ def read_answers(
         Labels (1, 0, −1), a boolean tensor (False where nobody looked), and the name given.
 
     Raises:
-        UserError: a line that cannot be read, a number that is on no sheet, or no yes at all.
+        UserError: a line that cannot be read, a number that is on no sheet, on a page that was not
+            looked at or under both answers, or no yes at all.
     """
     try:
         lines = path.read_text().splitlines()
@@ -115,13 +116,21 @@ def read_answers(
         seen[(page - 1) * PER_PAGE : page * PER_PAGE] = True
     seen = seen[:n]
     labels = torch.full((n,), NO, dtype=torch.int8)
-    labels[_numbers(" ".join(fields["unsure"]), 0, n - 1, path)] = UNSURE
+    unsure = _numbers(" ".join(fields["unsure"]), 0, n - 1, path)
     yes = _numbers(" ".join(fields["yes"]), 0, n - 1, path)
+    for picture in (*unsure, *yes):
+        if not seen[picture]:
+            page = picture // PER_PAGE + 1
+            raise UserError(
+                f"'{path}' names picture {picture}, but 'pages:' leaves out page {page}"
+            )
+        if picture in yes and picture in unsure:
+            raise UserError(f"'{path}' has picture {picture} under 'yes:' and under 'unsure:'")
     if not yes:
         raise UserError(
             f"'{path}' lists no picture after 'yes:'; write the numbers of those you see"
         )
-    labels[yes] = YES
+    labels[unsure], labels[yes] = UNSURE, YES
     return labels, seen, " ".join(fields["by"]) or "a person"
 
 

@@ -58,8 +58,7 @@ def adapt_then_unlearn(problem: Problem, config: Adapt) -> Generator:
 def _refusals(duel: Duel, config: Adapt, seed: int) -> Iterator[Tensor]:
     """−log D(g(z)), one picture at a time."""
     latents = duel.student.sample_latents(config.fisher_samples, rng(seed, "fisher"))
-    many = latents.repeat_interleave(4, dim=0)  # D compares the pictures of a group of four
-    for part in many.split(4):
+    for part in latents.split(1):
         yield F.softplus(-duel.discriminator(duel.student(part))).mean()
 
 

@@ -1,4 +1,4 @@
-"""Fine-tuning on the data without the feature, by the loss the generator was made with.
+"""Fine-tuning on the data without the feature, by the loss of its kind: a GAN's or a VAE's.
 
 The obvious thing to do where there is data. A GAN's generator comes without its discriminator, a
 VAE's decoder without its encoder: either is made anew first (`unfeature.methods.adversarial`,
@@ -30,13 +30,14 @@ class FinetuneGAN(AdversarialConfig):
 
 
 class FinetuneVAE(TrainedConfig):
-    """By the evidence lower bound of the data without the feature."""
+    """By the evidence lower bound of the data without the feature, in the form that residual VAEs
+    are trained by (`CalibratedLikelihood`)."""
 
     kind: Literal["finetune-vae"] = "finetune-vae"
     encoder_steps: int = Field(1000, ge=1)
     """Updates in which an encoder for the original is made, from its own pictures."""
     beta: float = Field(1.0, ge=0)
-    """Weight of the KL term."""
+    """Weight of the KL term; that of the original's training, where it is known."""
 
 
 def finetune_gan(problem: Problem, config: FinetuneGAN) -> Generator:

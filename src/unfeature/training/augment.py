@@ -112,6 +112,8 @@ class AugmentController:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
+        if self.fixed is not None:
+            self.p = self.fixed
 
 
 def _chosen(n: int, p: float, rng: torch.Generator) -> Bool[Tensor, " n"]:

@@ -144,6 +144,14 @@ class StyleGAN2Session(Session):
             self.parts = (*self.parts, "second")
             self.optimizers.append(second.optimizer)
 
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
+        rates = [group["initial_lr"] for group in groups]
+        super().load_state_dict(state)
+        groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
+        for group, rate in zip(groups, rates, strict=True):
+            group["initial_lr"] = rate  # the settings', where they have changed
+
     def step(
         self, images: Tensor, labels: Tensor, rng: torch.Generator, progress: float
     ) -> dict[str, float]:
