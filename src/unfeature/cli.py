@@ -59,7 +59,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         status: int | None = arguments.command(arguments)
     except KeyboardInterrupt:
-        print("stopped; go on with --resume", file=sys.stderr)
+        print(
+            "stopped; the same command again goes on, with --resume where it has one",
+            file=sys.stderr,
+        )
         return 130
     except (UserError, OSError) as error:
         if arguments.debug:

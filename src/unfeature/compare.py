@@ -80,6 +80,9 @@ def compare(
                 f"methods.{name}: there is no generator in '{method.path}'; make it first, or "
                 "leave it out with --only and the others' names"
             )
+        if isinstance(method, Folder):
+            load_generator(Path(method.path), factory=comparison.resolved().generator.factory)
+    _data(comparison, load_source(comparison.resolved().generator))  # before anything is trained
     _claim(comparison, path, resume)
     for seed in comparison.seeds:
         labels = comparison.resolved(seed=seed)

@@ -1,8 +1,6 @@
 """The first stages of a run: sample, label, find the direction.
 
-Each stage of a run reads what the one before it wrote and writes what the next one reads. All
-reading and writing between stages happens here, in `unfeature.learning`, `unfeature.judging` and
-`unfeature.folder`.
+Each stage of a run reads what the one before it wrote and writes what the next one reads.
 """
 
 import time

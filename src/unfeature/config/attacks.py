@@ -16,7 +16,7 @@ class AttackConfig(Settings):
 
     norm: Norm = "l2"
     """Of the ball around the latent where a search begins."""
-    epsilon: float = Field(2.0, ge=0)
+    epsilon: float = Field(2.0, ge=0, allow_inf_nan=True)
     """Its radius, in latent units; inf for all plausible latents."""
     steps: int = Field(20, ge=1)
     """Queries of a restart."""
@@ -36,7 +36,13 @@ class AttackTable(AttackConfig):
 
     n: int = Field(500, ge=2)
     """Latents to begin at, the same for every generator."""
-    epsilons: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0, float("inf"))
+    epsilons: tuple[Annotated[float, Field(allow_inf_nan=True)], ...] = (
+        0.0,
+        0.5,
+        1.0,
+        2.0,
+        float("inf"),
+    )
     """Radii, in rising order; what a smaller one finds counts for a larger one, too."""
     classifier: LabelerConfig | None = None
     """The attacker's classifier, h; when not given, the labeller if it can be differentiated and
@@ -53,7 +59,7 @@ class AttackTable(AttackConfig):
 
     @model_validator(mode="after")
     def _rising(self) -> "AttackTable":
-        if not self.epsilons or min(self.epsilons) < 0:
+        if not self.epsilons or not all(epsilon >= 0 for epsilon in self.epsilons):
             raise ValueError("epsilons must be radii of 0 or more, e.g. [0, 1, 2, inf]")
         if list(self.epsilons) != sorted(set(self.epsilons)):
             raise ValueError("epsilons must rise, e.g. [0, 1, 2, inf]")

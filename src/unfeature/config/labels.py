@@ -25,7 +25,7 @@ class LabelerConfig(Settings):
     """For "function": on which side of the threshold the feature lies."""
     classifier: str = ""
     """For "classifier": a shipped judge's name, a folder, or `module:factory`."""
-    target: str = ""
+    target: str = Field("", coerce_numbers_to_str=True)
     """For "classifier": the class, by name or index."""
 
     @model_validator(mode="after")

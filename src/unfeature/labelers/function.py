@@ -83,10 +83,10 @@ def measured(fn: Measure, images: Tensor, reference: str) -> Float[Tensor, " n"]
     """
     try:
         values = fn(images)
-    except (TypeError, RuntimeError, IndexError) as error:
+    except Exception as error:  # it is the user's, and may raise anything
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(
-            f"'{reference}' cannot be called on images of {list(images.shape)}: "
-            f"{str(error).splitlines()[0]}"
+            f"'{reference}' cannot be called on images of {list(images.shape)}: {said}"
         ) from error
     if not isinstance(values, Tensor) or values.shape != (len(images),):
         shape = list(values.shape) if isinstance(values, Tensor) else type(values).__name__
