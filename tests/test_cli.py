@@ -167,6 +167,7 @@ def test_what_is_refused_leaves_a_run_as_it_was(
     classifier = '{by="function", function="counted:edges", share=0.3}'
     said = fails(capsys, "attack", "out", "--set", f"attack.classifier={classifier}")
     assert "has none; name another under [attack.classifier]" in said
+    assert "cannot import 'nope'" in fails(capsys, "label", "out", "--set", "label.function=nope:x")
     assert {name: Path("out", name).read_text() for name in before} == before
     ok("evaluate", "out", "--quiet")
 

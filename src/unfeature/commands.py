@@ -2,7 +2,6 @@
 
 import json
 import math
-from contextlib import nullcontext
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -93,8 +92,7 @@ def one_stage(arguments: Any) -> int:
         )
     if changes:
         run.require_effect(arguments.stage, changes)
-    # a person's labelling begins with a message of that kind, and goes on under its settings
-    with nullcontext() if arguments.stage == "label" else run.unless_refused():
+    with run.unless_refused():
         if changes:
             run.write_settings(read_experiment(run.settings, changes))
         run.reopen(arguments.stage)

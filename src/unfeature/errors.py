@@ -8,6 +8,10 @@ class UserError(ValueError):
     """A mistake a person can mend. The message names the setting or file, and the fix."""
 
 
+class Waiting(UserError):
+    """A person has to do something first; what was begun is kept."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A suffix such as `` (did you mean 'steps'?)``, or the empty string when nothing is near."""
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)

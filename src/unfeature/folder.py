@@ -15,7 +15,7 @@ import torch
 
 from unfeature.adapters.files import atomic, make_folder, read_json, write_json
 from unfeature.config import Experiment
-from unfeature.errors import UserError
+from unfeature.errors import UserError, Waiting
 from unfeature.evaluate.criteria import Criterion
 from unfeature.settings import read_experiment, to_toml
 
@@ -165,11 +165,14 @@ class RunFolder:
 
     @contextmanager
     def unless_refused(self) -> Iterator[None]:
-        """Settings and diary stay as they were where the block ends in a `UserError`."""
+        """Settings and diary stay as they were where the block ends in an error of the user's, but
+        not where it waits for a person."""
         before = {path: path.read_text() for path in (self.settings, self.diary)}
         try:
             yield
-        except UserError:
+        except Waiting:
+            raise
+        except (UserError, OSError):
             for path, text in before.items():
                 with atomic(path) as temporary:
                     temporary.write_text(text)

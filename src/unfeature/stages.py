@@ -19,7 +19,7 @@ from unfeature.adapters.files import (
 from unfeature.adapters.sources import Calibration, load_judge, load_labeler, load_source
 from unfeature.config import Experiment, TargetConfig
 from unfeature.diagnostics import Diagnosis, diagnose
-from unfeature.errors import UserError
+from unfeature.errors import UserError, Waiting
 from unfeature.examination import choose_extractor, load_examiner
 from unfeature.folder import RunFolder
 from unfeature.generator import Generator, draw
@@ -126,7 +126,7 @@ def _label_by_person(
         images = draw(original, latents)
         write_sheets(images, run.sheets, feature=experiment.feature, identity=identity)
         if answers == own:
-            raise UserError(
+            raise Waiting(
                 f"contact sheets are in '{run.sheets}': fill in '{own}', then "
                 f"'unfeature label {run.path}' again"
             )
