@@ -10,7 +10,6 @@ from typing import Any, NoReturn
 
 from unfeature import commands as do
 from unfeature.errors import UserError
-from unfeature.memory import keep_freed_memory
 
 EXAMPLES = {
     "": "unfeature demo",
@@ -55,7 +54,6 @@ class Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 only when the job is done, and the limits set for it, if any, are kept."""
     arguments = build_parser().parse_args(argv)
-    keep_freed_memory()
     try:
         status: int | None = arguments.command(arguments)
     except KeyboardInterrupt:

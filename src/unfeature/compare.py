@@ -34,7 +34,6 @@ from unfeature.examination import choose_extractor, load_examiner
 from unfeature.folder import RunFolder
 from unfeature.generator import Generator, draw
 from unfeature.labels import LatentSet, sample_seeds
-from unfeature.memory import keep_freed_memory
 from unfeature.methods import METHODS, Problem
 from unfeature.panel import Panel, load_panel
 from unfeature.progress import Progress
@@ -144,7 +143,6 @@ def _apart(job: Any, *arguments: Any) -> None:
 
 def train(comparison: Comparison, path: Path, name: str, seed: int, quiet: bool) -> None:
     """Train one method with one seed; its folder then holds its generator and `cost.json`."""
-    keep_freed_memory()  # a process of its own
     place, method = Place(path), comparison.methods[name]
     folder = place.method(name, seed)
     make_folder(folder)
