@@ -25,17 +25,13 @@ from unfeature.progress import Progress
 FRESH = 70_000_000
 PROTECT = "target.protect=['old', 'male', 'grey_hair', 'smile']"
 OLD = [
-    *(
-        "erase.layers=false",
-        "erase.sharpen=0",
-        "erase.refine=12",
-        "erase.stride=1",
-        "erase.margin=0.8",
-    ),
+    *("erase.layers=false", "erase.sharpen=0"),
+    *("erase.refine=12", "erase.stride=1", "erase.margin=0.8"),
     *("unlearn.keep=0", "unlearn.alpha=3", "unlearn.pool=16", "unlearn.reuse=8"),
 ]
 LAYERS = [
-    *("erase.layers=true", "erase.refine=40", "erase.stride=3", "erase.margin=1.2"),
+    *("erase.layers=true", "erase.sharpen=0"),
+    *("erase.refine=40", "erase.stride=3", "erase.margin=1.2"),
     *("unlearn.keep=0.01", "unlearn.alpha=5", "unlearn.pool=24", "unlearn.reuse=30"),
 ]
 PAPER = [*OLD, "erase.gate=paper"]
@@ -49,7 +45,7 @@ VARIANTS = {
     "descent": [*OLD, "erase.path=descent", "erase.descents=40"],
     "donors, none kept": [*OLD, "erase.keep=[]"],
     "donors": OLD,
-    "layers": [*LAYERS, "erase.sharpen=0"],
+    "layers": LAYERS,
     "layers, sharpened": [*LAYERS, "erase.margin=0.8", "erase.sharpen=2"],
 }
 """By name, the settings that differ from those of `examples/avatars/FEATURE.toml`."""

@@ -90,8 +90,7 @@ def one_stage(arguments: Any) -> int:
             "a checkpoint is gone on with under the settings it was made with; give --set without "
             "--resume to begin anew"
         )
-    if changes:
-        run.require_effect(arguments.stage, changes)
+    run.require_effect(arguments.stage, changes)
     with run.unless_refused():
         if changes:
             run.write_settings(read_experiment(run.settings, changes))
@@ -109,10 +108,9 @@ def attack(arguments: Any) -> None:
     from unfeature.settings import read_experiment
 
     run = RunFolder.open(arguments.run)
-    if arguments.set:
-        for change in arguments.set:
-            if not change.startswith("attack."):
-                raise UserError(f"--set {change}: an attack changes only attack.key=value")
+    for change in arguments.set:
+        if not change.startswith("attack."):
+            raise UserError(f"--set {change}: an attack changes only attack.key=value")
     with run.unless_refused():
         if arguments.set:
             run.write_settings(read_experiment(run.settings, arguments.set))

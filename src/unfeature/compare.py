@@ -73,15 +73,17 @@ def compare(
     """
     progress = progress or Progress(quiet=True)
     place = Place(path)
-    for name, method in comparison.methods.items():
-        if isinstance(method, Folder) and not Path(method.path, "config.json").is_file():
+    generator = comparison.resolved().generator
+    for name, method in comparison.methods.items():  # before anything is trained
+        if not isinstance(method, Folder):
+            continue
+        if not Path(method.path, "config.json").is_file():
             raise UserError(
                 f"methods.{name}: there is no generator in '{method.path}'; make it first, or "
                 "leave it out with --only and the others' names"
             )
-        if isinstance(method, Folder):
-            load_generator(Path(method.path), factory=comparison.resolved().generator.factory)
-    _data(comparison, load_source(comparison.resolved().generator))  # before anything is trained
+        load_generator(Path(method.path), factory=generator.factory)
+    _data(comparison, load_source(generator))
     _claim(comparison, path, resume)
     for seed in comparison.seeds:
         labels = comparison.resolved(seed=seed)

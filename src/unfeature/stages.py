@@ -107,8 +107,9 @@ def label_stage(run: RunFolder, progress: Progress) -> LatentSet:
 
 def require_slope(experiment: Experiment, gate: Labeler, original: Generator) -> None:
     """Raise where a setting needs the labeller's gradient and it has none."""
-    images = draw(original, original.latents_from_seeds([0, 1]))
-    if experiment.needs_slope and not differentiable(gate, images):
+    if not experiment.needs_slope:
+        return
+    if not differentiable(gate, draw(original, original.latents_from_seeds([0, 1]))):
         raise UserError(
             f"{experiment.needs_slope} needs the labeller's gradient, but '{gate.name}' cannot "
             "be differentiated; do without (erase.path = 'line' needs none)"

@@ -47,7 +47,7 @@ class EraseConfig(Settings):
     layers: bool = False
     """For `refine` and `approaches` in w of a StyleGAN2: move every layer's w by itself; take more
     steps then, e.g. `refine` = 60."""
-    sharpen: float = Field(0.0, ge=0, allow_inf_nan=False)
+    sharpen: float = Field(0.0, ge=0)
     """For "image": ẑ's picture must lack the feature when it is sharpened so much, too (2 is a
     lot), so that no faint rest stays that the labeller overlooks; 0 asks of the picture alone."""
     keep: tuple[str, ...] = ()
@@ -107,7 +107,7 @@ class UnlearnConfig(Settings):
     robust: float = Field(0.0, ge=0, le=1)
     """Share of every batch that is an attack's answer to the current g (`unfeature.robust`); 0
     turns it off. Needs a labeller that can be differentiated."""
-    robust_epsilon: float = Field(2.0, gt=0, allow_inf_nan=False)
+    robust_epsilon: float = Field(2.0, gt=0)
     """How far such an attack may go from its latent (L2, in latent units)."""
     robust_steps: int = Field(2, ge=1)
     """Its steps each time, from where the last time left it."""

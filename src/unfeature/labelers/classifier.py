@@ -56,7 +56,7 @@ class ClassifierLabeler:
         self, images: Float[Tensor, "n c h w"]
     ) -> tuple[Float[Tensor, " n"], Float[Tensor, "n k"]]:
         """The scores, and the log-odds of the attributes in `keep`, from one pass."""
-        logits = answers(self.module, images.clamp(-1, 1), self.reference)
+        logits = answers(self.module, images, self.reference)
         if logits.ndim == 2 and logits.shape[1] > 1:
             if not 0 <= self.target < logits.shape[1]:
                 one, many = (
@@ -141,13 +141,13 @@ class AttributeJudge:
 
 
 def answers(module: Callable[[Tensor], Tensor], images: Tensor, reference: str) -> Tensor:
-    """What a classifier says of the images.
+    """What a classifier says of the images, clamped to [−1, 1], as they are shown.
 
     Raises:
         UserError: it takes no images of this shape.
     """
     try:
-        return module(images)
+        return module(images.clamp(-1, 1))
     except RuntimeError as error:
         raise UserError(
             f"classifier '{reference}' does not take images of "

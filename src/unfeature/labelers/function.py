@@ -39,8 +39,7 @@ class FunctionLabeler:
 
     def score(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
         sign = 1 if self.side == "above" else -1
-        values = measured(self.fn, images.clamp(-1, 1), self.reference)
-        return (values - self.threshold) * (sign / self.scale)
+        return (measured(self.fn, images, self.reference) - self.threshold) * (sign / self.scale)
 
     @classmethod
     def calibrated(
@@ -76,13 +75,13 @@ class FunctionLabeler:
 
 
 def measured(fn: Measure, images: Tensor, reference: str) -> Float[Tensor, " n"]:
-    """The function's values, checked.
+    """The function's values of the images, clamped to [−1, 1], as they are shown; checked.
 
     Raises:
         UserError: not one finite number an image.
     """
     try:
-        values = fn(images)
+        values = fn(images.clamp(-1, 1))
     except Exception as error:  # it is the user's, and may raise anything
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(

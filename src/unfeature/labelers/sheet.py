@@ -124,8 +124,9 @@ def read_answers(
             raise UserError(
                 f"'{path}' names picture {picture}, but 'pages:' leaves out page {page}"
             )
-        if picture in yes and picture in unsure:
-            raise UserError(f"'{path}' has picture {picture} under 'yes:' and under 'unsure:'")
+    both = set(yes) & set(unsure)
+    if both:
+        raise UserError(f"'{path}' has picture {min(both)} under 'yes:' and under 'unsure:'")
     if not yes:
         raise UserError(
             f"'{path}' lists no picture after 'yes:'; write the numbers of those you see"

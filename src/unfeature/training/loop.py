@@ -119,10 +119,7 @@ def lazy_adam(module: nn.Module, rate: float, every: int | None) -> torch.optim.
     do what k did (arXiv 1912.04958, appendix B).
     """
     c = 1.0 if every is None else every / (every + 1)
-    optimizer = torch.optim.Adam(module.parameters(), c * rate, (0.0, 0.99**c), fused=True)
-    for group in optimizer.param_groups:
-        group["initial_lr"] = group["lr"]
-    return optimizer
+    return torch.optim.Adam(module.parameters(), c * rate, (0.0, 0.99**c), fused=True)
 
 
 def update(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:

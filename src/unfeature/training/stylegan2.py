@@ -143,22 +143,15 @@ class StyleGAN2Session(Session):
         if second is not None:
             self.parts = (*self.parts, "second")
             self.optimizers.append(second.optimizer)
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
-        rates = [group["initial_lr"] for group in groups]
-        super().load_state_dict(state)
-        groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
-        for group, rate in zip(groups, rates, strict=True):
-            group["initial_lr"] = rate  # the settings', where they have changed
+        self.rates = [optimizer.param_groups[0]["lr"] for optimizer in self.optimizers]
 
     def step(
         self, images: Tensor, labels: Tensor, rng: torch.Generator, progress: float
     ) -> dict[str, float]:
         n, settings = len(images), self.settings
-        for optimizer in self.optimizers:
+        for optimizer, rate in zip(self.optimizers, self.rates, strict=True):
             for group in optimizer.param_groups:  # constant, then linear over the last quarter
-                group["lr"] = group["initial_lr"] * min(1.0, 4 * (1 - progress))
+                group["lr"] = rate * min(1.0, 4 * (1 - progress))
         if self.steps < 2 * settings.head_start:
             for group in self.generator_optimizer.param_groups:
                 group["lr"] *= max(0.0, self.steps / settings.head_start - 1)
