@@ -26,7 +26,7 @@ from unfeature.msssim import MSSSIM
 from unfeature.pool import LessonPool
 from unfeature.settings import read_experiment
 from unfeature.target import TargetVector
-from unfeature.unlearn import channels_last, unlearn, unlearning_loss
+from unfeature.unlearn import unlearn, unlearning_loss
 
 
 class Bench:
@@ -183,7 +183,6 @@ def parts(bench: Bench) -> dict[str, Any]:
         pool.batch(step)
     lesson = pool.batch(settings.pool + 1)
     student = original.copy().requires_grad(True)
-    channels_last(student)
     average = student.copy().requires_grad(False)
     msssim = MSSSIM(*original.image_shape[1:])
     optimizer = torch.optim.Adam(student.module.parameters(), 1e-9, fused=True)

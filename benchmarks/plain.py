@@ -29,6 +29,9 @@ class PlainLoop:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        plain = torch.contiguous_format  # ours lays weights out for convolutions
+        self.original = self.original.copy()
+        self.original.module.to(memory_format=plain)  # type: ignore[call-overload]
         self.student = self.original.copy().requires_grad(True)
         self.optimizer = torch.optim.Adam(self.student.module.parameters(), self.learning_rate)
         self.scales = choose_scales(min(self.original.image_shape[1:]))

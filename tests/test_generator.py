@@ -36,6 +36,29 @@ def test_a_copy_is_independent(toy: Generator) -> None:
     assert twin.fingerprint != toy.fingerprint
 
 
+def test_convolutions_lie_channels_last_where_the_module_can_work_so() -> None:
+    class Viewed(nn.Module):
+        def __init__(self, *, flat: bool):
+            super().__init__()
+            self.first, self.conv, self.flat = nn.Linear(4, 64), nn.Conv2d(4, 3, 3, padding=1), flat
+
+        def forward(self, z: torch.Tensor) -> torch.Tensor:
+            drawn = self.conv(self.first(z).view(-1, 4, 4, 4))
+            return drawn.view(len(z), -1) if self.flat else drawn
+
+    torch.manual_seed(0)
+    views, free = Viewed(flat=True), Viewed(flat=False)
+    free.load_state_dict(views.state_dict())
+    z = torch.randn(3, 4)
+    expected = views(z).detach().unflatten(1, (3, 4, 4))
+    for module, last in ((views, False), (free, True)):
+        made = Generator(module, GeneratorSpec("a:b", {}, (4,), (3, 4, 4)))
+        assert made.module.conv.weight.is_contiguous(memory_format=torch.channels_last) is last
+        torch.testing.assert_close(made(z), expected)
+        for g in (made.copy().requires_grad(True), made):
+            assert g(z).shape == (3, 3, 4, 4)
+
+
 def test_weights_that_share_memory_are_saved(tmp_path: Path) -> None:
     class Tied(nn.Module):
         def __init__(self) -> None:

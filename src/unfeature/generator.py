@@ -89,6 +89,7 @@ class Generator:
         self.module = module.eval().requires_grad_(False)
         self.spec = spec
         self._check_space()
+        self._lay_out()
         self._probe()
 
     @property
@@ -248,6 +249,17 @@ class Generator:
             f"generator '{self.spec.architecture}' has only z; {wanted} needs a mapping network"
         )
 
+    @torch.no_grad()  # inference mode would keep the new weights from being trained
+    def _lay_out(self) -> None:
+        """Lay the weights of convolutions out channels last, in which they take half the time on a
+        CPU, unless the module cannot work so (it may `view` what a convolution gives)."""
+        latents = torch.zeros(2, *self.latent_shape, device=self.device)
+        _to_format(self.module, torch.channels_last)
+        try:
+            self._draw(latents)
+        except RuntimeError:
+            _to_format(self.module, torch.contiguous_format)
+
     @torch.inference_mode()
     def _probe(self) -> None:
         for name, tensor in self.module.state_dict().items():
@@ -275,6 +287,10 @@ class Generator:
                 f"generator '{self.spec.architecture}' gives {list(output.shape[1:])} for each "
                 f"latent, which is not generator.image_shape {list(self.image_shape)}"
             )
+
+
+def _to_format(module: nn.Module, layout: torch.memory_format) -> None:
+    module.to(memory_format=layout)  # type: ignore[call-overload]
 
 
 def fingerprint(module: nn.Module) -> str:
