@@ -109,9 +109,9 @@ class Generator:
         return next(self.module.parameters()).device
 
     def __call__(self, latents: Float[Tensor, "n *latent"]) -> Float[Tensor, "n c h w"]:
-        """Images in [−1, 1], one a latent; differentiable; not clamped."""
+        """Images in [−1, 1], one a latent; differentiable; contiguous; not clamped."""
         low, high = self.spec.output_range
-        images = self._draw(latents).reshape(len(latents), *self.image_shape)
+        images = self._draw(latents).reshape(len(latents), *self.image_shape).contiguous()
         if (low, high) == (-1.0, 1.0):
             return images
         return (images - low) * (2 / (high - low)) - 1
