@@ -1,5 +1,6 @@
 """A toy generator in a user's own file, as the tests' stand-in for a real one."""
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,6 +65,19 @@ features = "toymodel:classifier"
 grid = 4
 """
 SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # as many tests at a time as there are cores
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    """For trainings of tiny convolutions: on some CPUs torch 2.13.0 with a single thread writes
+    past the end of a buffer in a backward pass, and the process dies."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

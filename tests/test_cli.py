@@ -378,7 +378,8 @@ def test_debug_shows_the_traceback(toml: Path, capsys: pytest.CaptureFixture[str
 
 
 FACES = ["unlearn.steps=40", "unlearn.batch_size=32", "unlearn.pool=2", "unlearn.reuse=20"]
-FACES += ["erase.refine=2", "evaluate.n=200", "label.n=400"]
+FACES += ["erase.refine=2", "erase.donors=400", "evaluate.n=200", "label.n=400"]
+FACES += ["evaluate.counterfactual="]  # tests/test_faces.py has it
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,7 @@ def test_a_third_partys_generator_end_to_end(
 ) -> None:
     monkeypatch.chdir(ROOT)
     short = ["unlearn.steps=150", "label.n=600", "evaluate.n=800", "unlearn.check_n=200"]
+    short += ["unlearn.rounds=2", "unlearn.pool=8", "encoder.steps=60"]
     changes = [word for setting in short for word in ("--set", setting)]
     example = "examples/mnist_vae/experiment.toml"
     assert main(["run", example, "-o", str(tmp_path / "run"), "--quiet", *changes]) == 0

@@ -10,6 +10,8 @@ import torch
 import unfeature as uf
 from unfeature.cli import main
 
+pytestmark = pytest.mark.usefixtures("two_threads")
+
 GENERATOR = (
     *("--architecture", "stylegan2", "--n", "96", "--epochs", "1", "--batch-size", "16"),
     *("--latent-dim", "16", "--width", "4", "--average", "0.9"),
