@@ -6,7 +6,7 @@
 
 Attacks the runs that the comparison left in runs/paper/NAME/METHOD/seed-0/run, each once, and fills
 docs/results.md between `<!-- attacks NAME -->` and `<!-- end -->`. `--set attack.n=500` and the
-like change the budget. The original is attacked in the latent space of each run.
+like change the budget. The original is attacked in the latent space of each run, once in each.
 """
 
 import argparse
@@ -39,17 +39,24 @@ def main() -> None:
             run = RunFolder.open(Place(arguments.output / name).method(method, 0) / "run")
             if arguments.set:
                 run.write_settings(read_experiment(run.settings, arguments.set))
+            space = run.experiment().generator.latent_space or "z"
             if not arguments.tables and not run.attack.exists():
-                attack_run(run, Progress(), oracle=arguments.oracle)
+                known = _others(rows, space)
+                attack_run(run, Progress(), oracle=arguments.oracle, known=known)
             if run.attack.exists():
                 found = read_json(run.attack)["generators"]
-                space = run.experiment().generator.latent_space or "z"
                 rows[f"original ({space})"] = found["original"]
                 rows[method] = found["unlearned"]
-                rows |= {"oracle": found["oracle"]} if "oracle" in found else {}
+                rows |= {f"oracle ({space})": found["oracle"]} if "oracle" in found else {}
         table = as_table(rows)
         RESULTS.write_text(filled(RESULTS.read_text(), f"attacks {name}", table))
         print(f"{name}\n{table}", flush=True)
+
+
+def _others(rows: dict[str, dict[str, Any]], space: str) -> dict[str, Any]:
+    """What was found of the generators that every method's run has in common."""
+    names = {"original": f"original ({space})", "oracle": f"oracle ({space})"}
+    return {name: rows[row] for name, row in names.items() if row in rows}
 
 
 def as_table(rows: dict[str, dict[str, Any]]) -> str:

@@ -13,7 +13,7 @@ from unfeature.attack.base import Found
 from unfeature.attack.inversion import inverted
 from unfeature.attack.relearning import half_back, relearned
 from unfeature.attack.siege import Siege, stronger
-from unfeature.attacking import attack_weights
+from unfeature.attacking import attack_run, attack_weights
 from unfeature.cli import main
 from unfeature.config import AttackTable
 from unfeature.errors import UserError
@@ -73,6 +73,10 @@ def test_attack_from_the_command_line(
     assert "relearning, unlearned" in page
     assert main(["attack", finished, *QUICK]) == 0
     assert "| unlearned | gradient | ∞ |" in capsys.readouterr().out
+    known = {"original": found["generators"]["original"]}
+    again = attack_run(RunFolder.open(Path("out")), Progress(), known=known)["generators"]
+    assert again["original"] is known["original"]
+    assert again["unlearned"]["gradient"] != known["original"]["gradient"]
 
 
 def test_mistakes(finished: str, capsys: pytest.CaptureFixture[str]) -> None:

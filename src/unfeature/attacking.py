@@ -1,6 +1,7 @@
 """`unfeature attack`: a finished run's original and unlearned generator under the same attacks."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -39,8 +40,13 @@ def attack_run(
     *,
     oracle: Path | None = None,
     allow_same_judge: bool = False,
+    known: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Attack original, unlearned and, where there is one, the oracle; write `attack.json`.
+
+    Args:
+        known: what the same attacks found elsewhere, by the generator's name ("original",
+            "oracle"); these are not attacked again.
 
     Raises:
         UserError: the attacker's classifier is the judge and that is not allowed, has no gradient,
@@ -88,6 +94,9 @@ def attack_run(
         "generators": {},
     }
     for name, generator in generators.items():
+        if known and name in known:
+            found["generators"][name] = known[name]
+            continue
         progress.say(f"attacking the {name}: {table.n} latents")
         found["generators"][name] = siege.of(generator, seeds, table, seed=experiment.seed)
     if pictures is not None:
