@@ -78,7 +78,7 @@ def test_stages_one_by_one_equal_the_whole_path(
 
 
 def test_resume_of_a_stopped_run_equals_the_whole_one(
-    toml: Path, monkeypatch: pytest.MonkeyPatch
+    toml: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from unfeature import learning
 
@@ -95,6 +95,7 @@ def test_resume_of_a_stopped_run_equals_the_whole_one(
     monkeypatch.setattr(learning, "save_checkpoint", stop_at_the_fourth)
     assert main(["run", str(toml), "-o", "stopped", *settings]) == 130
     monkeypatch.setattr(learning, "save_checkpoint", real)
+    assert "can go on" in fails(capsys, "unlearn", "stopped")
     ok("run", toml, "-o", "stopped", "--resume", *settings)
     whole = load_file("whole/unlearned/model.safetensors")
     stopped = load_file("stopped/unlearned/model.safetensors")
@@ -403,3 +404,14 @@ def test_demo_as_a_process(demo: str, share: float, short: list[str], tmp_path: 
     assert ratios["original"]["value"] == pytest.approx(share, abs=0.08)
     assert ratios["unlearned"]["value"] < 0.6 * ratios["original"]["value"]
     assert (tmp_path / found["report"]).is_file()
+
+
+def test_damaged_files_of_a_run_are_named(toml: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ok("run", toml, "-o", "out", "--quiet")
+    for name in ("verdict.json", "diagnosis.json", "criteria.json"):
+        whole = Path("out", name).read_text()
+        Path("out", name).write_text('{"counts": 3}')
+        assert f"{name}' is not what this version writes" in fails(capsys, "report", "out")
+        Path("out", name).write_text(whole)
+    Path("out/run.json").write_text("[]")
+    assert "run.json' is not what this version writes" in fails(capsys, "report", "out")

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from unfeature.adapters.files import atomic, make_folder, read_json, write_json
+from unfeature.adapters.files import atomic, make_folder, read_json, read_record, write_json
 from unfeature.config import Experiment
 from unfeature.errors import UserError, Waiting
 from unfeature.evaluate.criteria import Criterion
@@ -136,12 +136,11 @@ class RunFolder:
             temporary.write_text(to_toml(experiment))
 
     def done(self, stage: str) -> bool:
-        return stage in read_json(self.diary)["stages"]
+        return stage in self.seconds()
 
     def seconds(self) -> dict[str, float]:
         """What each stage that is done took."""
-        stages: dict[str, float] = read_json(self.diary)["stages"]
-        return stages
+        return read_record(self.diary, lambda diary: dict(diary["stages"]))
 
     def require(self, stage: str) -> None:
         """Raise unless `stage` is done."""
@@ -152,16 +151,15 @@ class RunFolder:
 
     def finish(self, stage: str, began: float) -> None:
         """Note that a stage is done; `began` is from `time.perf_counter`."""
-        diary = read_json(self.diary)
-        diary["stages"][stage] = round(time.perf_counter() - began, 2)
-        write_json(self.diary, diary)
+        self._note({**self.seconds(), stage: round(time.perf_counter() - began, 2)})
 
     def reopen(self, stage: str) -> None:
         """Forget that `stage` and those after it were done."""
-        diary = read_json(self.diary)
-        for later in STAGES[STAGES.index(stage) :]:
-            diary["stages"].pop(later, None)
-        write_json(self.diary, diary)
+        earlier = STAGES[: STAGES.index(stage)]
+        self._note({name: took for name, took in self.seconds().items() if name in earlier})
+
+    def _note(self, seconds: dict[str, float]) -> None:
+        write_json(self.diary, {**read_json(self.diary), "stages": seconds})
 
     @contextmanager
     def unless_refused(self) -> Iterator[None]:
@@ -195,7 +193,7 @@ class RunFolder:
 
     def read_criteria(self) -> tuple[Criterion, ...]:
         """What was decided; nothing where no limit was set."""
-        return tuple(Criterion(**row) for row in read_json(self.criteria))
+        return read_record(self.criteria, lambda rows: tuple(Criterion(**row) for row in rows))
 
     def read_history(self, *, until: int | None = None) -> list[dict[str, Any]]:
         """The steps noted so far, up to step `until`."""

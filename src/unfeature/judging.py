@@ -8,6 +8,7 @@ from unfeature.adapters.files import (
     atomic,
     load_tensors,
     read_json,
+    read_record,
     save_tensors,
     write_json,
 )
@@ -98,8 +99,8 @@ def report_stage(run: RunFolder, progress: Progress) -> None:
     page = render(
         ReportData(
             feature=experiment.feature,
-            verdict=Verdict.from_dict(read_json(run.verdict)),
-            diagnosis=Diagnosis.from_dict(read_json(run.path / "diagnosis.json")),
+            verdict=read_record(run.verdict, Verdict.from_dict),
+            diagnosis=read_record(run.path / "diagnosis.json", Diagnosis.from_dict),
             labels=LatentSet.load(run.labels),
             target=TargetVector.load(run.target),
             threshold=getattr(eraser, "threshold", None),

@@ -45,7 +45,7 @@ def unlearn_stage(run: RunFolder, progress: Progress, *, resume: bool = False) -
     require_slope(experiment, panel.gate, original)
     basis = _basis(run, experiment)
     if not resume:
-        run.checkpoint.unlink(missing_ok=True)
+        _make_room(run, basis)
     state = load_checkpoint(run.checkpoint) if run.checkpoint.exists() else None
     if state is not None and state.pop("basis", None) != basis:
         raise UserError(
@@ -109,6 +109,21 @@ def unlearn_stage(run: RunFolder, progress: Progress, *, resume: bool = False) -
         said.unlink(missing_ok=True)
     run.finish("unlearn", began - seconds_before)
     return unlearned
+
+
+def _make_room(run: RunFolder, basis: str) -> None:
+    """Delete an earlier training's checkpoint.
+
+    Raises:
+        UserError: it is all there is of a training with the same settings.
+    """
+    stopped = run.checkpoint.exists() and not run.unlearned.exists()
+    if stopped and load_checkpoint(run.checkpoint).get("basis") == basis:
+        raise UserError(
+            f"a training of '{run.path}' was stopped and can go on: unfeature unlearn {run.path} "
+            f"--resume; to begin anew, delete '{run.checkpoint}'"
+        )
+    run.checkpoint.unlink(missing_ok=True)
 
 
 def _basis(run: RunFolder, experiment: Experiment) -> str:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from unfeature.adapters.files import read_json
+from unfeature.adapters.files import read_json, read_record
 from unfeature.config import Experiment
 from unfeature.errors import UserError
 from unfeature.evaluate import Verdict
@@ -82,7 +82,7 @@ def _require_equal(run: RunFolder, experiment: Experiment) -> None:
 def summary(run: RunFolder) -> dict[str, Any]:
     """What `run --json` prints: the verdict's main figures."""
     experiment = run.experiment()
-    found = Verdict.from_dict(read_json(run.verdict))
+    found = read_record(run.verdict, Verdict.from_dict)
     quality = found.quality.get("unlearned")
     criteria = run.read_criteria()
     return {

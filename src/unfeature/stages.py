@@ -10,6 +10,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from unfeature.adapters.encoder import encoding, load_encoder
 from unfeature.adapters.files import (
     atomic,
     load_tensors,
@@ -20,6 +21,7 @@ from unfeature.adapters.sources import Calibration, load_judge, load_labeler, lo
 from unfeature.config import Experiment, TargetConfig
 from unfeature.diagnostics import Diagnosis, diagnose
 from unfeature.errors import UserError, Waiting
+from unfeature.evaluate.counterfactual import require_faces
 from unfeature.examination import choose_extractor, load_examiner
 from unfeature.folder import RunFolder
 from unfeature.generator import Generator, draw
@@ -56,6 +58,10 @@ def sample_stage(run: RunFolder, progress: Progress) -> None:
     for later in (examiner, choose_extractor(experiment, original)):
         if later is not None:
             later(pictures[:2])
+    if experiment.evaluate.counterfactual:
+        require_faces(original)
+    if experiment.encoder is not None:
+        encoding(experiment.encoder, original)(load_encoder(experiment.encoder))(pictures[:2])
     page = grid(pictures, 10)
     with atomic(run.path / "samples.png") as temporary:
         temporary.write_bytes(png(page, zoom=2))

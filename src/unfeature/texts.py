@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from unfeature.adapters.files import read_json
+from unfeature.adapters.files import read_json, read_record
 from unfeature.diagnostics import Diagnosis
 from unfeature.evaluate import Verdict
 from unfeature.evaluate.criteria import overall
@@ -23,7 +23,7 @@ def after(run: RunFolder, stage: str) -> tuple[dict[str, Any], str]:
         )
     elif stage == "target":
         found = read_json(run.path / "diagnosis.json")
-        text = diagnosis_text(Diagnosis.from_dict(found))
+        text = diagnosis_text(read_record(run.path / "diagnosis.json", Diagnosis.from_dict))
     elif stage == "unlearn":
         history = run.read_history()
         found = {"unlearned": str(run.unlearned), "steps": len(history)}
@@ -41,7 +41,7 @@ def after(run: RunFolder, stage: str) -> tuple[dict[str, Any], str]:
 
 def verdict_text(run: RunFolder) -> str:
     """The verdict, a small table, and where the report is."""
-    found = Verdict.from_dict(read_json(run.verdict))
+    found = read_record(run.verdict, Verdict.from_dict)
     lines = [sentence(run.experiment().feature, found), ""]
     lines.append(f"{'':12}{'shows the feature':>34}" + (f"{'FID':>10}" if found.quality else ""))
     for name in ("original", "erased", "unlearned"):

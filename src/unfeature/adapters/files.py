@@ -4,10 +4,10 @@ import json
 import os
 import pickle
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import safetensors.torch
 import torch
@@ -15,6 +15,8 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from unfeature.errors import UserError
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -60,6 +62,22 @@ def read_json(path: Path) -> Any:
         raise UserError(f"there is no file '{path}'") from error
     except (OSError, ValueError) as error:
         raise UserError(f"'{path}' cannot be read as JSON: {error}") from error
+
+
+def read_record(path: Path, build: Callable[[Any], T]) -> T:
+    """What `build` makes of a file of ours.
+
+    Raises:
+        UserError: it was damaged or written by another version.
+    """
+    found = read_json(path)
+    try:
+        return build(found)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"'{path}' is not what this version writes ({type(error).__name__}: {error}); make it "
+            "anew by repeating the stage that wrote it"
+        ) from error
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:

@@ -64,6 +64,16 @@ def having(name: str, n: int, *, seed: int = 0, table: Table | None = None) -> F
     return found[rows[:n]]
 
 
+def require_faces(original: Generator) -> None:
+    """Raise where a generator draws other pictures than avatars are."""
+    channels, height, width = original.image_shape
+    if channels != 3 or height != width:
+        raise UserError(
+            "evaluate.counterfactual is for avatars, which are square and RGB; the generator draws "
+            f"{list(original.image_shape)}"
+        )
+
+
 def counterfactuals(
     original: Generator, unlearned: Generator, name: str, *, n: int = 64, steps: int = 150
 ) -> Counterfactuals:
@@ -72,11 +82,8 @@ def counterfactuals(
     Raises:
         UserError: no such attribute, or generators of other pictures than square RGB.
     """
-    channels, height, width = original.image_shape
-    if channels != 3 or height != width:
-        raise UserError(
-            f"avatars are square and RGB; the generator draws {list(original.image_shape)}"
-        )
+    require_faces(original)
+    height = original.image_shape[1]
     faces = having(name, n)
     shown = draw(faces, size=height)
     without = draw(faces.counterfactual(**{name: False}), size=height)
