@@ -406,6 +406,21 @@ def test_demo_as_a_process(demo: str, share: float, short: list[str], tmp_path: 
     assert (tmp_path / found["report"]).is_file()
 
 
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["evaluate.counterfactual=glasses"], "square and RGB"),
+        (["encoder.factory=toymodel:build", "encoder.weights={folder}/toy.pth"], "does not take"),
+    ],
+)
+def test_what_only_the_end_needs_is_tried_at_the_start(
+    more: list[str], said: str, toml: Path, toy_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [word for one in more for word in ("--set", one.format(folder=toy_folder))]
+    assert said in fails(capsys, "run", toml, "-o", "out", *words)
+    assert not Path("out/labels.safetensors").exists()
+
+
 def test_damaged_files_of_a_run_are_named(toml: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ok("run", toml, "-o", "out", "--quiet")
     for name in ("verdict.json", "diagnosis.json", "criteria.json"):

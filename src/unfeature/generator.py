@@ -251,7 +251,7 @@ class Generator:
 
     @torch.no_grad()  # inference mode would keep the new weights from being trained
     def _lay_out(self) -> None:
-        """Lay the weights of convolutions out channels last, in which they take half the time on a
+        """Lay the weights of convolutions out channels last, in which they are faster on a
         CPU, unless the module cannot work so (it may `view` what a convolution gives)."""
         latents = torch.zeros(2, *self.latent_shape, device=self.device)
         _to_format(self.module, torch.channels_last)

@@ -1,5 +1,6 @@
 """What the command line says after each stage: a JSON object, and a text for people."""
 
+from dataclasses import asdict
 from typing import Any
 
 from unfeature.adapters.files import read_json, read_record
@@ -22,8 +23,8 @@ def after(run: RunFolder, stage: str) -> tuple[dict[str, Any], str]:
             f"{count} {answer}" for answer, count in labels.counts.items()
         )
     elif stage == "target":
-        found = read_json(run.path / "diagnosis.json")
-        text = diagnosis_text(read_record(run.path / "diagnosis.json", Diagnosis.from_dict))
+        diagnosis = read_record(run.path / "diagnosis.json", Diagnosis.from_dict)
+        found, text = asdict(diagnosis), diagnosis_text(diagnosis)
     elif stage == "unlearn":
         history = run.read_history()
         found = {"unlearned": str(run.unlearned), "steps": len(history)}
