@@ -262,7 +262,10 @@ def test_thresholds_do_what_they_are_named_for(target: TargetVector, labels: Lat
 
 
 def test_a_chain_applies_the_last_eraser_first(target: TargetVector, latents: torch.Tensor) -> None:
-    first, last = LinearEraser(target, 0.0), LinearEraser(target.flipped(), -0.5)
+    first, last = (
+        LinearEraser(target, 0.0),
+        LinearEraser(replace(target, direction=-target.direction), -0.5),
+    )
     chain = ChainEraser((first, last)).erase(latents)
     torch.testing.assert_close(chain.latents, first(last(latents)))
     assert torch.equal(chain.edited, last.erase(latents).edited | first.erase(last(latents)).edited)

@@ -151,7 +151,8 @@ def find_attacker(
     distilled from the labels, where a function labelled and thus judges."""
     named = experiment.attack.classifier
     if named is not None:
-        return load_labeler(named, Calibration(original, seed=experiment.seed))
+        calibration = Calibration(original, seed=experiment.seed)
+        return load_labeler(named, calibration, table="attack.classifier")
     if isinstance(panel.gate, ClassifierLabeler):
         return panel.gate
     return distil(labels, original, architecture="lenet", seed=experiment.seed).labeler

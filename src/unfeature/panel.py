@@ -62,7 +62,7 @@ def make_panel(
         gate = made.labeler
         notes.append(_note("Gate", made))
     if named is not None:
-        judge = load_labeler(named, calibration)
+        judge = load_labeler(named, calibration, table="evaluate.judge")
         if same_classifier(gate, judge):
             raise UserError(
                 f"evaluate.judge is the classifier that labelled ('{named.classifier}'); "

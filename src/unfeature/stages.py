@@ -96,7 +96,7 @@ def label_stage(run: RunFolder, progress: Progress) -> LatentSet:
         )
     labels.require_both().save(run.labels)
     for name, config in experiment.attributes.items():
-        by = load_labeler(config, calibration)
+        by = load_labeler(config, calibration, table=f"attributes.{name}")
         label(original, seeds=labels.seeds, by=by, feature=name).save(run.attributes / name)
     counts = labels.counts
     progress.say(

@@ -1,7 +1,7 @@
 """TargetVector: the direction in latent space that carries the feature."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -96,10 +96,6 @@ class TargetVector:
             )
         except KeyError as error:
             raise UserError(f"the target in '{path}' lacks {error}; fit it again") from error
-
-    def flipped(self) -> "TargetVector":
-        """The opposite direction."""
-        return replace(self, direction=-self.direction)
 
 
 def raw_direction(

@@ -42,7 +42,7 @@ def train_original(arguments: Any, progress: Progress) -> dict[str, Any]:
         | _options(arguments.option),
         "training": config_from(
             arguments,
-            arguments.learning_rate or RATES[arguments.architecture],
+            RATES[arguments.architecture],
             average=arguments.average,
             beta=arguments.beta,
         ).model_dump(),
@@ -57,7 +57,7 @@ def train_original(arguments: Any, progress: Progress) -> dict[str, Any]:
 def load_data(arguments: Any) -> ImageSet | AttributeSet:
     """The pictures that `--data` names: files, or so many avatars."""
     if str(arguments.data) == AVATARS:
-        return avatars.dataset(arguments.n, size=arguments.size or 64)
+        return avatars.dataset(arguments.n, size=64 if arguments.size is None else arguments.size)
     return load_images(arguments.data, size=arguments.size)
 
 
@@ -154,21 +154,23 @@ def _features_for(data: str, shape: tuple[int, int, int]) -> str:
     return "digits-judge" if shape == (1, 28, 28) else ""
 
 
-def config_from(arguments: Any, rate: float, **more: float | None) -> TrainConfig:
+def config_from(arguments: Any, usual_rate: float, **more: float | None) -> TrainConfig:
     """The command line's training settings.
 
     Args:
+        usual_rate: the step size where none is given.
         more: other settings; those that are None keep their default.
 
     Raises:
         UserError: one is out of its range; the option is named.
     """
     given = {key: value for key, value in more.items() if value is not None}
+    rate = arguments.learning_rate
     return checked(
         {
             "epochs": arguments.epochs,
             "batch_size": arguments.batch_size,
-            "learning_rate": rate,
+            "learning_rate": usual_rate if rate is None else rate,
             "seed": arguments.seed,
             **given,
         }

@@ -120,7 +120,7 @@ def _attributes(arguments: Any, split: Split) -> AttributeSet:
         )
     start = (SECOND_HALF if arguments.split == "b" else STARTS)[split]
     n = arguments.n if split == "train" else max(1, arguments.n // HELD_OUT)
-    data = avatars.dataset(n, start=start, size=arguments.size or 64)
+    data = avatars.dataset(n, start=start, size=64 if arguments.size is None else arguments.size)
     require_both(data.labels, data.names, f"the avatars to {split}")
     return data
 
@@ -136,7 +136,7 @@ def _held_out(arguments: Any, data: ImageSet) -> ImageSet:
 
 
 def _config(arguments: Any) -> TrainConfig:
-    return config_from(arguments, arguments.learning_rate or RECIPES[arguments.architecture].rate)
+    return config_from(arguments, RECIPES[arguments.architecture].rate)
 
 
 def _train(

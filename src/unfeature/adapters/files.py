@@ -113,7 +113,7 @@ def load_state_dict(path: Path, *, entry: str = "") -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         return load_tensors(path)
     if not path.is_file():
-        raise UserError(f"there is no weights file '{path}' (generator.weights)")
+        raise UserError(f"there is no weights file '{path}'")
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

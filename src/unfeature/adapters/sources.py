@@ -79,9 +79,14 @@ class Calibration:
         return draw(self.original, self.original.latents_from_seeds(seeds))
 
 
-def load_labeler(config: LabelerConfig, calibration: Calibration) -> Labeler:
+def load_labeler(
+    config: LabelerConfig, calibration: Calibration, *, table: str = "label"
+) -> Labeler:
     """The labeller that a table names; a function's threshold (when given as a share) and the unit
     of every labeller's score come from the calibration's pictures.
+
+    Args:
+        table: where in the settings it is named, for messages.
 
     Raises:
         UserError: it cannot be found or called, or is a person.
@@ -90,7 +95,7 @@ def load_labeler(config: LabelerConfig, calibration: Calibration) -> Labeler:
         raise UserError("a person cannot be called by a program; see unfeature label --by sheet")
     images = calibration.pictures
     if config.by == "function":
-        fn = resolve(config.function, setting="label.function")
+        fn = resolve(config.function, setting=f"{table}.function")
         return FunctionLabeler.calibrated(
             fn,
             config.function,
@@ -99,7 +104,7 @@ def load_labeler(config: LabelerConfig, calibration: Calibration) -> Labeler:
             threshold=config.threshold,
             side=config.side,
         )
-    labeler = load_judge(config.classifier, target=config.target)
+    labeler = load_judge(config.classifier, target=config.target, table=table)
     if config.threshold is not None:
         labeler = replace(labeler, threshold=config.threshold)
     with torch.inference_mode():
@@ -107,14 +112,15 @@ def load_labeler(config: LabelerConfig, calibration: Calibration) -> Labeler:
     return replace(labeler, temperature=max(scores.std().item(), 1e-6))
 
 
-def load_judge(name: str, *, target: str = "") -> ClassifierLabeler:
+def load_judge(name: str, *, target: str = "", table: str = "label") -> ClassifierLabeler:
     """A classifier by a shipped name, a folder or `module:factory`.
 
     Args:
         target: the class or attribute, by name (where the classifier's `config.json` names them)
             or by index; when not given, the first class, but an attribute must be named.
+        table: where in the settings it is named, for messages.
     """
-    module, config = _classifier(name)
+    module, config = _classifier(name, setting=f"{table}.classifier")
     independent = "attributes" in config
     kind, known = (
         ("attribute", config["attributes"])
@@ -130,7 +136,7 @@ def load_judge(name: str, *, target: str = "") -> ClassifierLabeler:
     else:
         problem = f"has no {kind} '{target}'{did_you_mean(target, known)}" if target else "has many"
         raise UserError(
-            f"label.target: classifier '{name}' {problem}; "
+            f"{table}.target: classifier '{name}' {problem}; "
             f"{'known' if target else 'name one'}: {', '.join(known) or 'indices only'}"
         )
     if not independent:
@@ -150,9 +156,7 @@ def load_attribute_judge(name: str, *, setting: str = "judge") -> AttributeJudge
     return AttributeJudge(module, name, tuple(config["attributes"]))
 
 
-def _classifier(
-    name: str, *, setting: str = "label.classifier"
-) -> tuple[nn.Module, dict[str, Any]]:
+def _classifier(name: str, *, setting: str) -> tuple[nn.Module, dict[str, Any]]:
     """A classifier and its `config.json`, which a factory has not."""
     if ":" not in name:
         return load_classifier(find(name, kind="classifier", setting=setting))

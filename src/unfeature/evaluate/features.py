@@ -1,6 +1,8 @@
 """What FID, KID and IS are measured in: a judge's hidden layer, or Inception's."""
 
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,9 +93,14 @@ def _inception(path: Path | None) -> nn.Module:
 
 def _downloaded() -> dict[str, Any]:
     try:
-        state: dict[str, Any] = torch.hub.load_state_dict_from_url(
-            INCEPTION_URL, map_location="cpu", check_hash=True, weights_only=True, progress=False
-        )
+        with redirect_stdout(sys.stderr):  # torch says there what it does; results go to stdout
+            state: dict[str, Any] = torch.hub.load_state_dict_from_url(
+                INCEPTION_URL,
+                map_location="cpu",
+                check_hash=True,
+                weights_only=True,
+                progress=False,
+            )
     except (OSError, RuntimeError) as error:
         raise UserError(
             f"Inception's weights could not be downloaded ({error}); download {INCEPTION_URL} "

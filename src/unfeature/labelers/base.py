@@ -21,8 +21,8 @@ class Labeler(Protocol):
         A generator's images may lie a little beyond [−1, 1]: they are looked at as they are shown,
         clamped to it.
 
-        The unit is such that 1 is a clear difference: one standard deviation of a function over
-        the generator's pictures, or one unit of log-odds of a classifier.
+        The unit is such that 1 is a clear difference: one standard deviation of the function's
+        value, or of the classifier's log-odds, over the generator's pictures.
         """
 
 

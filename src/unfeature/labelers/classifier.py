@@ -132,9 +132,6 @@ class AttributeJudge:
         parts = [answers(self.module, part, self.reference) for part in images.split(batch_size)]
         return torch.cat(parts)
 
-    def probabilities(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
-        return self.logits(images).sigmoid()
-
     def __call__(self, images: Float[Tensor, "n c h w"]) -> Bool[Tensor, "n k"]:
         """Which attributes each picture shows."""
         return self.logits(images) > 0
