@@ -22,11 +22,12 @@ from unfeature.config import Experiment
 from unfeature.erase import ImageEraser, LinearEraser, threshold_for
 from unfeature.generator import Generator, draw
 from unfeature.labels import label, sample_seeds
+from unfeature.loss import unlearning_loss
 from unfeature.msssim import MSSSIM
 from unfeature.pool import LessonPool
 from unfeature.settings import read_experiment
 from unfeature.target import TargetVector
-from unfeature.unlearn import unlearn, unlearning_loss
+from unfeature.unlearn import unlearn
 
 
 class Bench:

@@ -13,10 +13,11 @@ from unfeature.generator import Generator, draw
 from unfeature.labelers import FunctionLabeler
 from unfeature.labelers.classifier import ClassifierLabeler, keeping
 from unfeature.labels import LatentSet
+from unfeature.loss import asked_loss
 from unfeature.search import SURE, strayed
 from unfeature.settings import check_experiment
 from unfeature.target import TargetVector
-from unfeature.unlearn import attributes_strayed, unlearn
+from unfeature.unlearn import unlearn
 
 
 class Halves(nn.Module):
@@ -92,18 +93,24 @@ def test_one_pass_sees_both(judge: ClassifierLabeler, toy: Generator) -> None:
     assert keeping(judge, ()) is judge
 
 
-def test_the_loss_of_attributes_is_each_pictures_own(judge: ClassifierLabeler) -> None:
+def test_what_the_labeller_adds_to_the_loss_is_each_pictures_own(judge: ClassifierLabeler) -> None:
     random = torch.Generator().manual_seed(3)
     drawn, taught = torch.rand(2, 9, 1, 16, 16, generator=random) * 0.2 - 0.1
     sim = torch.arange(9) % 3 == 0
     asked = keeping(judge, ("left", "lower"))
-    found = attributes_strayed(drawn, taught, sim, alpha=0.5, labeler=asked)
-    total = 0.0
+    found = asked_loss(drawn, taught, sim, alpha=0.5, labeler=asked)
+    total = more = 0.0
     for a, b, edited in zip(drawn, taught, sim, strict=True):
         odds, kept = (Halves()(picture[None])[0, [2, 1]] for picture in (a, b))
         total += (0.5 if edited else 1.0) * float(strayed(odds, kept))
+        more += 0.5 * float(edited) * max(0.0, float(asked.score(a[None]) - asked.score(b[None])))
     assert total > 0
-    assert float(found) == pytest.approx(total / 9, rel=1e-5)
+    assert more > 0
+    assert float(found.keep) == pytest.approx(total / 9, rel=1e-5)
+    assert float(found.gone) == pytest.approx(more / 9, rel=1e-5)
+    closely = asked_loss(drawn, taught, sim, alpha=0.5, labeler=asked, sharpen=2.0)
+    assert torch.equal(closely.keep, found.keep)
+    assert not torch.equal(closely.gone, found.gone)
 
 
 def test_attributes_kept_in_the_loss_stray_less(
@@ -128,13 +135,32 @@ def test_attributes_kept_in_the_loss_stray_less(
     assert left_alone(0.05) < 0.9 * left_alone(0.0)
 
 
-def test_keeping_in_the_loss_needs_attributes(
+def test_less_is_left_when_the_labeller_is_asked_of_it(
+    judge: ClassifierLabeler, toy: Generator, labels: LatentSet
+) -> None:
+    latents = toy.sample_latents(400, torch.Generator().manual_seed(7))
+    asked = replace(judge, temperature=judge.module(toy(latents))[:, 0].std().item())
+    eraser = ImageEraser(toy, asked, TargetVector.fit(labels), path="descent", margin=0.2)
+
+    def left(gone: float) -> float:
+        config = UnlearnConfig(
+            steps=60, batch_size=32, pool=4, reuse=2, check_every=100, average=0.5, gone=gone
+        )
+        *_, last = unlearn(toy, eraser, config, labeler=asked)
+        assert (last.gone > 0) == (gone > 0)
+        return (asked.score(draw(last.generator, latents)) > 0).float().mean().item()
+
+    assert left(0.5) < 0.7 * left(0.0)
+
+
+def test_asking_in_the_loss_needs_a_labeller_and_attributes(
     judge: ClassifierLabeler, toy: Generator, labels: LatentSet
 ) -> None:
     eraser = ImageEraser(toy, judge, TargetVector.fit(labels), path="descent")
     config = UnlearnConfig(steps=1, batch_size=8, keep=0.01)
-    with pytest.raises(UserError, match="needs a labeller that a program can call"):
-        next(unlearn(toy, eraser, config))
+    for weighed in (config, config.model_copy(update={"keep": 0.0, "gone": 0.1})):
+        with pytest.raises(UserError, match="needs a labeller that a program can call"):
+            next(unlearn(toy, eraser, weighed))
     with pytest.raises(UserError, match=r"sees other attributes; 'classifier halves.*' sees none"):
         next(unlearn(toy, eraser, config, labeler=judge))
 

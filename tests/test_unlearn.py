@@ -11,10 +11,11 @@ from unfeature.errors import UserError
 from unfeature.generator import Generator, draw
 from unfeature.labelers import FunctionLabeler
 from unfeature.labels import LatentSet
+from unfeature.loss import unlearning_loss
 from unfeature.msssim import MSSSIM
 from unfeature.pool import LessonPool, teach
 from unfeature.target import TargetVector
-from unfeature.unlearn import Check, Step, learning_rate, settled, unlearn, unlearning_loss
+from unfeature.unlearn import Check, Step, learning_rate, settled, unlearn
 
 QUICK = UnlearnConfig(steps=12, batch_size=16, pool=4, reuse=2, check_every=4)
 

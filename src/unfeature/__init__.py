@@ -13,10 +13,11 @@ from unfeature.evaluate import Extractor, Verdict, evaluate, extractor
 from unfeature.generator import Generator, GeneratorSpec, draw
 from unfeature.invert import invert
 from unfeature.labels import LatentSet, label
+from unfeature.loss import unlearning_loss
 from unfeature.run import run_experiment
 from unfeature.settings import read_experiment
 from unfeature.target import TargetVector
-from unfeature.unlearn import Step, unlearn, unlearning_loss
+from unfeature.unlearn import Step, unlearn
 
 __all__ = [
     "EraseConfig",

@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import StratifiedKFold
 from torch import Tensor
 
 from unfeature.erase import threshold_for
@@ -119,6 +117,9 @@ def held_out_auc(
     labels: LatentSet, *, fit: Fit = raw_direction, share: float = 1.0, seed: int = 0
 ) -> float:
     """Mean AUC over 5 folds; each direction is fitted on `share` of the other four."""
+    from sklearn.metrics import roc_auc_score
+    from sklearn.model_selection import StratifiedKFold
+
     sure = labels.require_both().sure()
     x, y = binary(sure)
     folds = StratifiedKFold(5, shuffle=True, random_state=derive(seed, "folds") % 2**32)
@@ -162,6 +163,8 @@ def _refitted(fit: Fit, labels: LatentSet) -> Float[Tensor, " d"] | None:
 
 def entanglement(target: TargetVector, attribute: LatentSet) -> Entanglement:
     """How much of another attribute the direction carries."""
+    from sklearn.metrics import roc_auc_score
+
     x, y = binary(attribute.require_both())
     cosine = (target.direction @ raw_direction(attribute)).item()
     return Entanglement(

@@ -20,7 +20,7 @@ from unfeature.generator import Generator
 from unfeature.labelers.base import Labeler, look
 from unfeature.labels import LatentSet, sample_seeds
 from unfeature.search import Found, approach, descent, line, moved
-from unfeature.sharpen import sharpened
+from unfeature.sharpen import look_closely
 from unfeature.target import TargetVector
 
 SearchPath = Literal["line", "descent", "donors"]
@@ -217,10 +217,7 @@ class ImageEraser(Eraser):
     def _seen(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """What the search asks of a picture: its score, or that of the sharpened one where it is
         higher, and the log-odds of the attributes that are to be kept."""
-        scores, kept = look(self.labeler, images)
-        if self.sharpen > 0:
-            scores = scores.maximum(self.labeler.score(sharpened(images, self.sharpen)))
-        return scores, kept
+        return look_closely(self.labeler, images, self.sharpen)
 
     def _apart(self, latents: Tensor) -> Tensor:
         """One w for each layer, where these are moved by themselves."""

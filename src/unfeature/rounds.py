@@ -186,6 +186,7 @@ def unlearn_in_rounds(
             student=student,
             check=check,
             labeler=None if labeler is None else keeping(labeler, erase.keep),
+            sharpen=erase.sharpen,
             resume=loop,
             seed=derive(seed, "round", number),
         ):

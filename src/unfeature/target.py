@@ -8,8 +8,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from jaxtyping import Float
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from unfeature.adapters.files import load_tensors, read_json, save_tensors, write_json
@@ -102,6 +100,9 @@ def raw_direction(
     labels: LatentSet, *, method: Method = "mean", regularization: float = 1.0
 ) -> Float[Tensor, " d"]:
     """The unit vector of one method, pointing towards "yes"."""
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+    from sklearn.linear_model import LogisticRegression
+
     labels.require_both()
     if method == "mean":
         difference = labels.positives.flatten(1).mean(0) - labels.negatives.flatten(1).mean(0)

@@ -1,18 +1,4 @@
-"""The unlearning loss and the loop that minimises it.
-
-Moon, Cho, Kim, "Feature Unlearning for Pre-trained GANs and VAEs" (AAAI 2024), section 3.3. With f
-the frozen original, g the copy that learns, sim ∈ {0, 1} the gate and ẑ the erased latent:
-
-    L_recon   = E[ (1 − sim) · |g(z) − f(z)|₁ ]
-    L_unlearn = E[ sim · |g(z) − f(ẑ)|₁ ]
-    L_percep  = E[ sim · (1 − MS-SSIM(g(z), f(ẑ))) ]
-    L         = α · (L_unlearn + L_percep) + L_recon
-
-|·|₁ is the mean over an image's pixels, and E the mean over the batch. One term is ours, and off
-unless it is asked for: with A the labeller's log-odds of other attributes, and λ `config.keep`,
-
-    L_keep    = λ · E[ (1 − sim + α · sim) · strayed(A(g(z)), A(f(ẑ))) ]
-"""
+"""The loop that minimises the unlearning loss (`unfeature.loss`)."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -20,85 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
 
 from unfeature.averaging import update_average
 from unfeature.config import UnlearnConfig
 from unfeature.erase import Eraser
 from unfeature.errors import UserError
 from unfeature.generator import Generator
-from unfeature.labelers.base import Labeler, look
+from unfeature.labelers.base import Labeler
+from unfeature.loss import asked_loss, require_attributes, unlearning_loss
 from unfeature.msssim import MSSSIM
 from unfeature.pool import LessonPool
 from unfeature.robust import Attacker, with_attack
-from unfeature.search import strayed
-
-
-@dataclass(frozen=True)
-class Loss:
-    """The loss and its three parts, each a scalar tensor."""
-
-    total: Float[Tensor, ""]
-    recon: Float[Tensor, ""]
-    unlearn: Float[Tensor, ""]
-    percep: Float[Tensor, ""]
-
-
-def unlearning_loss(
-    drawn: Float[Tensor, "n c h w"],
-    taught: Float[Tensor, "n c h w"],
-    sim: Bool[Tensor, " n"],
-    *,
-    alpha: float,
-    msssim: MSSSIM,
-) -> Loss:
-    """L and its parts for one batch.
-
-    Args:
-        drawn: g(z).
-        taught: f(ẑ) where sim holds, f(z) elsewhere (there ẑ = z).
-        sim: whether z carries the feature.
-        alpha: α, the weight of unlearning against reconstruction.
-    """
-    n = len(drawn)
-    distance = (drawn - taught).abs().flatten(1).mean(1)
-    unlearn = torch.where(sim, distance, 0).sum() / n
-    recon = torch.where(sim, 0, distance).sum() / n
-    rows = sim.nonzero().squeeze(1)
-    if len(rows):  # MS-SSIM is multiplied by sim, so the rest need not be computed
-        chosen = drawn.index_select(0, rows), taught.index_select(0, rows)
-        percep = (1 - msssim(*chosen)).sum() / n
-    else:
-        percep = torch.zeros_like(recon)
-    return Loss(alpha * (unlearn + percep) + recon, recon, unlearn, percep)
-
-
-def attributes_strayed(
-    drawn: Float[Tensor, "n c h w"],
-    taught: Float[Tensor, "n c h w"],
-    sim: Bool[Tensor, " n"],
-    *,
-    alpha: float,
-    labeler: Labeler,
-) -> Float[Tensor, ""]:
-    """L_keep / λ for one batch: how far attributes have strayed from the teacher's pictures
-    (`unfeature.search.strayed`), a picture counting as much as in the paper's loss.
-
-    Args:
-        labeler: can be differentiated, and sees attributes in `look`.
-
-    Raises:
-        UserError: it sees none.
-    """
-    with torch.no_grad():
-        kept = look(labeler, taught)[1]
-    if not kept.shape[1]:
-        raise UserError(
-            f"unlearn.keep needs a labeller that sees other attributes; '{labeler.name}' sees none"
-        )
-    weight = torch.where(sim, alpha, 1.0)
-    return (weight * strayed(look(labeler, drawn)[1], kept)).mean()
+from unfeature.seeds import rng
 
 
 @dataclass(frozen=True)
@@ -120,7 +39,7 @@ class Step:
 
     Attributes:
         index: updates done so far, this one included.
-        loss, recon, unlearn, percep, keep: the loss and its parts in this batch.
+        loss, recon, unlearn, percep, gone, keep: the loss and its parts in this batch.
         edited: share of the batch whose gate was open.
         learning_rate: Adam's step size in this update.
         check: the held-out check, in the steps that made one.
@@ -133,6 +52,7 @@ class Step:
     recon: float
     unlearn: float
     percep: float
+    gone: float
     keep: float
     edited: float
     learning_rate: float
@@ -149,6 +69,7 @@ def unlearn(
     student: Generator | None = None,
     check: Callable[[Generator], Check] | None = None,
     labeler: Labeler | None = None,
+    sharpen: float = 0.0,
     resume: dict[str, Any] | None = None,
     seed: int = 0,
 ) -> Iterator[Step]:
@@ -158,14 +79,15 @@ def unlearn(
         student: where g starts; a copy of `original` when not given. It is not changed.
         check: measures held-out latents every `config.check_every` steps; when what it finds has
             settled, the loop ends early.
-        labeler: for `config.robust`: whose score the attacks climb; for `config.keep`: who sees the
-            attributes.
+        labeler: for `config.robust`: whose score the attacks climb; for `config.gone` and
+            `config.keep`: who sees the feature and the attributes.
+        sharpen: for `config.gone`: the labeller sees the pictures sharpened so much, too.
         resume: what `Step.state()` returned; the loop goes on bit for bit as if uninterrupted.
         seed: the batches follow from it.
 
     Raises:
-        UserError: the loss is no longer finite, or `config.robust` or `config.keep` without the
-            labeller it needs.
+        UserError: the loss is no longer finite, or `config.robust`, `config.gone` or `config.keep`
+            without the labeller it needs.
     """
     config = config or UnlearnConfig()
     model = (student or original).copy().requires_grad(True)
@@ -174,12 +96,13 @@ def unlearn(
         model.module.parameters(), config.learning_rate, config.betas, fused=True
     )
     attacker = None
-    if config.robust:
-        if labeler is None:
-            raise UserError("unlearn.robust needs a labeller that a program can call")
+    for name in ("robust", "gone", "keep"):
+        if getattr(config, name) and labeler is None:
+            raise UserError(f"unlearn.{name} needs a labeller that a program can call")
+    if config.keep and labeler is not None:
+        require_attributes(labeler, original(original.sample_latents(1, rng(seed, "attributes"))))
+    if config.robust and labeler is not None:
         attacker = Attacker(original, eraser, labeler, config, seed=seed)
-    if config.keep and labeler is None:
-        raise UserError("unlearn.keep needs a labeller that a program can call")
     start, history = 0, []
     if resume is not None:
         start = resume["step"]
@@ -217,18 +140,24 @@ def unlearn(
         loss = unlearning_loss(
             drawn, lesson.images, lesson.edited, alpha=config.alpha, msssim=msssim
         )
-        keep = torch.zeros_like(loss.total)
-        if config.keep and labeler is not None:
-            keep = config.keep * attributes_strayed(
-                drawn, lesson.images, lesson.edited, alpha=config.alpha, labeler=labeler
+        gone = keep = torch.zeros_like(loss.total)
+        if (config.gone or config.keep) and labeler is not None:
+            asked = asked_loss(
+                drawn,
+                lesson.images,
+                lesson.edited,
+                alpha=config.alpha,
+                labeler=labeler,
+                sharpen=sharpen if config.gone else 0.0,
             )
-        whole = loss.total + keep
+            gone, keep = config.gone * asked.gone, config.keep * asked.keep
+        whole = loss.total + gone + keep
         optimizer.zero_grad(set_to_none=True)
         whole.backward()
         optimizer.step()
         update_average(average.module, model.module, decay=config.average, step=index)
         done = index + 1
-        values = torch.stack([whole, loss.recon, loss.unlearn, loss.percep, keep]).tolist()
+        values = torch.stack([whole, loss.recon, loss.unlearn, loss.percep, gone, keep]).tolist()
         if not math.isfinite(values[0]):
             raise UserError(
                 f"the loss is {values[0]} at step {done}; lower unlearn.learning_rate "
@@ -239,9 +168,9 @@ def unlearn(
             found = check(average)
             history.append(found)
         edited = lesson.edited.float().mean().item()
-        total, recon, forgotten, percep, strays = values
+        total, recon, forgotten, percep, left, strays = values
         yield Step(
-            done, total, recon, forgotten, percep, strays, edited, rate, found, average, state
+            done, total, recon, forgotten, percep, left, strays, edited, rate, found, average, state
         )
         if found is not None and settled(history, config):
             return

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from unfeature.erase import Eraser
@@ -56,6 +54,9 @@ def leaked(
         encode: images in [−1, 1] → latents.
         having, lacking: pictures with the feature, and without; at least four of each.
     """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import roc_auc_score
+
     latents = [torch.cat([encode(x) for x in images.split(256)]) for images in (having, lacking)]
     back = wilson(judged(judge, draw(generator, latents[0])) > 0)
     rows = torch.cat(latents).flatten(1).cpu().numpy()

@@ -6,9 +6,9 @@ Outside the region its latents come from, any generator draws nonsense, and a fi
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+import scipy
 import torch
 from jaxtyping import Bool, Float
-from scipy.stats import chi
 from torch import Tensor
 
 from unfeature.config import Norm
@@ -60,7 +60,7 @@ class Shell(Region):
     @classmethod
     def of_prior(cls, dimensions: int, *, outside: float = 0.02) -> "Shell":
         """All but a share of N(0, I), half of it left out on either side: ‖z‖ is χ-distributed."""
-        low, high = chi.ppf([outside / 2, 1 - outside / 2], dimensions)
+        low, high = scipy.stats.chi.ppf([outside / 2, 1 - outside / 2], dimensions)
         return cls(float(low), float(high))
 
     def contains(self, latents: Float[Tensor, "n *latent"]) -> Bool[Tensor, " n"]:

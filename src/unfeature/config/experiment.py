@@ -40,6 +40,7 @@ class Experiment(Settings):
             "erase.path = 'descent'": image and erase.path == "descent",
             "erase.refine or erase.approaches": image and erase.path == "donors" and back,
             "unlearn.robust": unlearn.robust,
+            "unlearn.gone": unlearn.gone,
             "unlearn.keep": unlearn.keep,
         }
         return next((name for name, needed in asked.items() if needed), "")

@@ -74,6 +74,10 @@ class UnlearnConfig(Settings):
     """Latents an update."""
     alpha: float = Field(1.0, ge=0)
     """α, the weight of unlearning against reconstruction."""
+    gone: float = Field(0.0, ge=0)
+    """λ, the weight of what is left of the feature where it is to go: how far, in the labeller's
+    unit, its score of g's pictures is above that of those they are to be like; e.g. 0.05. Needs a
+    labeller that can be differentiated; 0 leaves it out."""
     keep: float = Field(0.0, ge=0)
     """λ, the weight of the attributes in `erase.keep`: how far, in the labeller's log-odds, g's
     pictures stray from those they are to be like; e.g. 0.01. Needs a labeller that can be

@@ -3,9 +3,9 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import scipy
 import torch
 from jaxtyping import Bool, Float
-from scipy.stats import ttest_rel
 from torch import Tensor
 
 from unfeature.evaluate.collateral import Collateral, compare_attributes
@@ -173,7 +173,7 @@ def _difference(values: tuple[Tensor, Tensor] | None) -> tuple[Mean | None, floa
     x, y = values
     if bool((x == y).all()):
         return mean(x - y), 1.0
-    return mean(x - y), float(ttest_rel(x.cpu().numpy(), y.cpu().numpy()).pvalue)
+    return mean(x - y), float(scipy.stats.ttest_rel(x.cpu().numpy(), y.cpu().numpy()).pvalue)
 
 
 def beyond(ours: tuple[float, float], theirs: tuple[float, float]) -> bool:

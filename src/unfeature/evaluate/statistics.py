@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, Float
-from scipy.stats import binomtest, false_discovery_control, sem, t
 from torch import Tensor
 
 
@@ -42,7 +42,7 @@ def wilson(hits: Bool[Tensor, " n"], *, of: int = 1) -> Ratio:
     """
     k, n = int(hits.sum()), len(hits)
     level = 1 - 0.05 / of
-    interval = binomtest(k, n).proportion_ci(confidence_level=level, method="wilson")
+    interval = scipy.stats.binomtest(k, n).proportion_ci(confidence_level=level, method="wilson")
     return Ratio(k / n, float(interval.low), float(interval.high), n)
 
 
@@ -50,7 +50,7 @@ def mean(values: Float[Tensor, " n"]) -> Mean:
     """The mean with its 95% interval by Student's t; of one value the interval is a point."""
     x = values.double().cpu().numpy()
     middle, n = float(x.mean()), len(x)
-    half = float(t.ppf(0.975, n - 1) * sem(x)) if n > 1 else 0.0
+    half = float(scipy.stats.t.ppf(0.975, n - 1) * scipy.stats.sem(x)) if n > 1 else 0.0
     return Mean(middle, middle - half, middle + half, n)
 
 
@@ -67,10 +67,10 @@ def mcnemar(before: Bool[Tensor, " n"], after: Bool[Tensor, " n"]) -> float:
     """The exact p-value of no change in a share, both seen on the same rows (McNemar, 1947): of
     the rows that differ, as many should have gained as lost."""
     gained, lost = int((after & ~before).sum()), int((before & ~after).sum())
-    return float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
+    return float(scipy.stats.binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
 
 
 def corrected(p: Sequence[float]) -> list[float]:
     """p-values adjusted for being looked at together (Benjamini and Hochberg, 1995): of those at
     most 0.05, on average at most 5% are false alarms."""
-    return [float(q) for q in false_discovery_control(np.asarray(p))] if len(p) else []
+    return [float(q) for q in scipy.stats.false_discovery_control(np.asarray(p))] if len(p) else []

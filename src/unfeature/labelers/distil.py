@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 from unfeature import models
@@ -105,6 +104,8 @@ def distil(
 
 def guide(labels: LatentSet, generator: Generator, seed: int) -> LatentSet:
     """The labels, and those a logistic regression on their latents gives to `GUIDED` new ones."""
+    from sklearn.linear_model import LogisticRegression
+
     direction = raw_direction(labels, method="logistic", regularization=10.0)
     x, y = binary(labels)
     model = LogisticRegression(C=1.0).fit((x @ direction)[:, None].numpy(), y.numpy())

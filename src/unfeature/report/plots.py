@@ -3,12 +3,13 @@
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
 from jaxtyping import Float, Int8
-from matplotlib.figure import Figure
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 INK, FAINT = "#1f2933", "#9aa5b1"
 COLORS = ("#2563eb", "#dc2626", "#059669", "#d97706")
@@ -87,7 +88,7 @@ def fronts(points: Sequence[tuple[str, Extent, Extent]]) -> str:
             marker="o",
             markersize=5,
             linestyle="none",
-            color=matplotlib.colormaps["tab10"](i % 10),
+            color=f"C{i % 10}",
             label=name,
         )
     axes.set_yscale("symlog", linthresh=0.01)
@@ -139,7 +140,9 @@ def change_bars(changes: dict[str, Any]) -> str:
     return _svg(figure)
 
 
-def _axes(x: str, y: str) -> tuple[Figure, Any]:
+def _axes(x: str, y: str) -> tuple["Figure", Any]:
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(5.4, 3.1), layout="constrained")
     axes = figure.add_subplot()
     axes.set_xlabel(x)
@@ -150,7 +153,9 @@ def _axes(x: str, y: str) -> tuple[Figure, Any]:
     return figure, axes
 
 
-def _svg(figure: Figure) -> str:
+def _svg(figure: "Figure") -> str:
+    import matplotlib
+
     buffer = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": "unfeature", "svg.fonttype": "none"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
