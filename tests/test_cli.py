@@ -281,6 +281,7 @@ def test_help_leads_with_an_example(command: str, capsys: pytest.CaptureFixture[
         ("evaluate.features=digits-juge", "did you mean 'digits-judge'?"),
         ("evaluate.judge={by='classifier',classifier='digits-juge',target='3'}",
          "evaluate.judge.classifier is 'digits-juge'"),
+        ("unlearn.gone=0.1", "unlearn.gone puts the labelling function into the loss"),
         ("attributes.wide={by='classifier',classifier='digits-judge',target='wide'}",
          "attributes.wide.target: classifier 'digits-judge'"),
         ("evaluate.features=avatars-judge", "does not take images of [1, 16, 16]"),

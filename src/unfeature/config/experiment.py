@@ -58,6 +58,18 @@ class Experiment(Settings):
         return self
 
     @model_validator(mode="after")
+    def _judged_by_another(self) -> "Experiment":
+        """A function in the loss is fooled before the feature is gone (docs/adr/010)."""
+        judge = self.evaluate.judge
+        same = judge is None or judge.function == self.label.function
+        if self.unlearn.gone and self.label.by == "function" and same:
+            raise ValueError(
+                "unlearn.gone puts the labelling function into the loss, so it cannot be the judge, "
+                "too; name another under evaluate.judge, or leave unlearn.gone at 0"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _known_attributes(self) -> "Experiment":
         if self.erase.keep and (self.erase.path == "line" or self.label.by != "classifier"):
             raise ValueError(
