@@ -25,14 +25,22 @@ from unfeature.progress import Progress
 FRESH = 70_000_000
 PROTECT = "target.protect=['old', 'male', 'grey_hair', 'smile']"
 OLD = [
+    "label.threshold=-3",
     *("erase.layers=false", "erase.sharpen=0"),
     *("erase.refine=12", "erase.stride=1", "erase.margin=0.8"),
     *("unlearn.keep=0", "unlearn.gone=0", "unlearn.alpha=3", "unlearn.pool=16", "unlearn.reuse=8"),
 ]
 LAYERS = [
+    "label.threshold=-3",
     *("erase.layers=true", "erase.sharpen=0"),
     *("erase.refine=40", "erase.stride=3", "erase.margin=1.2"),
-    *("unlearn.keep=0.01", "unlearn.gone=0", "unlearn.alpha=5", "unlearn.pool=24", "unlearn.reuse=30"),
+    *(
+        "unlearn.keep=0.01",
+        "unlearn.gone=0",
+        "unlearn.alpha=5",
+        "unlearn.pool=24",
+        "unlearn.reuse=30",
+    ),
 ]
 PAPER = [*OLD, "erase.gate=paper"]
 VARIANTS = {
@@ -47,6 +55,7 @@ VARIANTS = {
     "donors": OLD,
     "layers": LAYERS,
     "layers, sharpened": [*LAYERS, "erase.margin=0.8", "erase.sharpen=2"],
+    "asked": [],
 }
 """By name, the settings that differ from those of `examples/avatars/FEATURE.toml`."""
 
