@@ -349,10 +349,12 @@ def test_labels_of_another_generator_are_refused(
 
 def test_folders(toml: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ok("sample", toml, "-o", "out", "--quiet")
-    assert "already holds a run" in fails(capsys, "run", toml, "-o", "out")
     assert "no label yet" in fails(capsys, "target", "out")
     said = fails(capsys, "run", toml, "-o", "out", "--resume", "--set", "unlearn.steps=9")
     assert "other settings" in said
+    ok("sample", toml, "-o", "out", "--quiet")  # only samples are lost, and they are made again
+    ok("label", "out", "--quiet")
+    assert "already holds a run" in fails(capsys, "run", toml, "-o", "out")
     Path("file").write_text("")
     assert "cannot write in 'file/run'" in fails(capsys, "run", toml, "-o", "file/run")
 
@@ -376,6 +378,9 @@ def test_unknown_names_are_met_with_a_suggestion(
                  "--set", "label.by=classifier", "--set", "label.classifier=digits-judge",
                  "--set", "label.target=eleven")  # fmt: skip
     assert "has no class 'eleven'" in said
+    said = fails(capsys, "run", "zoo.toml", "-o", "z", "--set", "generator.source=digits-gan",
+                 "--set", "label.function=toymodel:corne")  # fmt: skip
+    assert "did you mean 'corner'" in said  # and not that the folder, with samples alone, is taken
 
 
 def test_debug_shows_the_traceback(toml: Path, capsys: pytest.CaptureFixture[str]) -> None:

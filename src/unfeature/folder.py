@@ -99,13 +99,13 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, experiment: Experiment) -> "RunFolder":
-        """A new run; one that never finished a stage makes room for it.
+        """A new run; one that only sampled, and waits for nobody's labels, makes room for it.
 
         Raises:
             UserError: there is one with results already, or the folder cannot be written.
         """
         run = cls(path)
-        if run.diary.exists() and run.seconds():
+        if run.diary.exists() and (set(run.seconds()) - {"sample"} or run.sheets.exists()):
             raise UserError(
                 f"'{path}' already holds a run; go on with --resume, or choose another with -o"
             )
