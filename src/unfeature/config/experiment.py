@@ -64,8 +64,8 @@ class Experiment(Settings):
         same = judge is None or judge.function == self.label.function
         if self.unlearn.gone and self.label.by == "function" and same:
             raise ValueError(
-                "unlearn.gone puts the labelling function into the loss, so it cannot be the judge, "
-                "too; name another under evaluate.judge, or leave unlearn.gone at 0"
+                "unlearn.gone puts the labelling function into the loss, so it cannot be the judge "
+                "as well; name another under evaluate.judge, or leave unlearn.gone at 0"
             )
         return self
 
