@@ -1,7 +1,10 @@
 """`unfeature compare`, driven as a user would, mistakes included."""
 
 import json
+import select
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -126,3 +129,17 @@ def test_mistakes_get_one_clear_line(comparison: Path, capsys: pytest.CaptureFix
     bad = comparison.parent / "bad.toml"
     bad.write_text("a = [")
     assert "not readable TOML" in says(capsys, bad)
+
+
+def test_a_killed_comparison_takes_its_training_along() -> None:
+    job = "print('begun', flush=True); import time; time.sleep(70)"
+    code = f"from unfeature.compare import _apart; _apart(exec, {job!r})"
+    main = f"if __name__ == '__main__':\n    {code}"
+    command = [sys.executable, "-c", main]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"begun\n"
+        parent.kill()
+        ended, _, _ = select.select([parent.stdout], [], [], 50)
+        assert ended  # nobody holds the pipe's other end any more
+        assert parent.stdout.read() == b""

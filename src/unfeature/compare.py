@@ -4,12 +4,14 @@ All reading and writing of a comparison happens here; each training runs in a pr
 whose time and peak memory are thus its own.
 """
 
+import os
 import resource
 import sys
+import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -138,9 +140,22 @@ def _claim(comparison: Comparison, path: Path, resume: bool) -> None:
 
 
 def _apart(job: Any, *arguments: Any) -> None:
-    """Run a job in a fresh process."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    """Run a job in a fresh process, which ends with this one."""
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn, initializer=_end_with_parent) as pool:
         pool.submit(job, *arguments).result()
+
+
+def _end_with_parent() -> None:
+    """However the parent ends: a killed comparison must not go on training."""
+    parent = parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def train(comparison: Comparison, path: Path, name: str, seed: int, quiet: bool) -> None:
