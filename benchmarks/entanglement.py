@@ -24,23 +24,18 @@ from unfeature.progress import Progress
 
 FRESH = 70_000_000
 PROTECT = "target.protect=['old', 'male', 'grey_hair', 'smile']"
+BEFORE = ["label.threshold=-3", "unlearn.gone=0"]
 OLD = [
-    "label.threshold=-3",
+    *BEFORE,
     *("erase.layers=false", "erase.sharpen=0"),
     *("erase.refine=12", "erase.stride=1", "erase.margin=0.8"),
-    *("unlearn.keep=0", "unlearn.gone=0", "unlearn.alpha=3", "unlearn.pool=16", "unlearn.reuse=8"),
+    *("unlearn.keep=0", "unlearn.alpha=3", "unlearn.pool=16", "unlearn.reuse=8"),
 ]
 LAYERS = [
-    "label.threshold=-3",
+    *BEFORE,
     *("erase.layers=true", "erase.sharpen=0"),
     *("erase.refine=40", "erase.stride=3", "erase.margin=1.2"),
-    *(
-        "unlearn.keep=0.01",
-        "unlearn.gone=0",
-        "unlearn.alpha=5",
-        "unlearn.pool=24",
-        "unlearn.reuse=30",
-    ),
+    *("unlearn.keep=0.01", "unlearn.alpha=5", "unlearn.pool=24", "unlearn.reuse=30"),
 ]
 PAPER = [*OLD, "erase.gate=paper"]
 VARIANTS = {

@@ -98,7 +98,7 @@ def test_what_the_labeller_adds_to_the_loss_is_each_pictures_own(judge: Classifi
     drawn, taught = torch.rand(2, 9, 1, 16, 16, generator=random) * 0.2 - 0.1
     sim = torch.arange(9) % 3 == 0
     asked = keeping(judge, ("left", "lower"))
-    found = asked_loss(drawn, taught, sim, alpha=0.5, labeler=asked)
+    found = asked_loss(drawn, taught, sim, alpha=0.5, gone=1.0, keep=1.0, labeler=asked)
     total = more = 0.0
     for a, b, edited in zip(drawn, taught, sim, strict=True):
         odds, kept = (Halves()(picture[None])[0, [2, 1]] for picture in (a, b))
@@ -108,7 +108,9 @@ def test_what_the_labeller_adds_to_the_loss_is_each_pictures_own(judge: Classifi
     assert more > 0
     assert float(found.keep) == pytest.approx(total / 9, rel=1e-5)
     assert float(found.gone) == pytest.approx(more / 9, rel=1e-5)
-    closely = asked_loss(drawn, taught, sim, alpha=0.5, labeler=asked, sharpen=2.0)
+    closely = asked_loss(
+        drawn, taught, sim, alpha=0.5, gone=1.0, keep=1.0, labeler=asked, sharpen=2.0
+    )
     assert torch.equal(closely.keep, found.keep)
     assert not torch.equal(closely.gone, found.gone)
 

@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from unfeature.errors import UserError
-from unfeature.labelers.base import Labeler, look
+from unfeature.labelers.base import Labeler
 from unfeature.msssim import MSSSIM
 from unfeature.search import strayed
 from unfeature.sharpen import look_closely
@@ -70,8 +70,8 @@ def unlearning_loss(
 
 @dataclass(frozen=True)
 class Asked:
-    """What the labeller says of g's pictures against the teacher's: L_gone / λ and L_keep / λ, each
-    a scalar tensor."""
+    """What the labeller says of g's pictures against the teacher's: L_gone and L_keep, each a
+    scalar tensor."""
 
     gone: Float[Tensor, ""]
     keep: Float[Tensor, ""]
@@ -83,6 +83,8 @@ def asked_loss(
     sim: Bool[Tensor, " n"],
     *,
     alpha: float,
+    gone: float,
+    keep: float,
     labeler: Labeler,
     sharpen: float = 0.0,
 ) -> Asked:
@@ -91,20 +93,21 @@ def asked_loss(
     counts as much as in the paper's loss.
 
     Args:
+        gone, keep: their weights λ.
         labeler: can be differentiated; it may see attributes in `look`.
         sharpen: for the feature, the pictures are looked at sharpened, too, as the search does.
+
+    Raises:
+        UserError: attributes are to be kept, and the labeller sees none.
     """
+    amount = sharpen if gone else 0.0
     with torch.no_grad():
-        wanted, kept = look_closely(labeler, taught, sharpen)
-    scores, odds = look_closely(labeler, drawn, sharpen)
-    more = torch.where(sim, (scores - wanted).clamp(min=0), 0)
-    weight = torch.where(sim, alpha, 1.0)
-    return Asked(alpha * more.mean(), (weight * strayed(odds, kept)).mean())
-
-
-def require_attributes(labeler: Labeler, images: Float[Tensor, "n c h w"]) -> None:
-    """Raise where the labeller sees no attribute that could be kept."""
-    if not look(labeler, images)[1].shape[1]:
+        wanted, kept = look_closely(labeler, taught, amount)
+    if keep and not kept.shape[1]:
         raise UserError(
             f"unlearn.keep needs a labeller that sees other attributes; '{labeler.name}' sees none"
         )
+    scores, odds = look_closely(labeler, drawn, amount)
+    more = torch.where(sim, (scores - wanted).clamp(min=0), 0)
+    weight = torch.where(sim, alpha, 1.0)
+    return Asked(gone * (alpha * more.mean()), keep * (weight * strayed(odds, kept)).mean())

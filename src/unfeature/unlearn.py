@@ -13,11 +13,10 @@ from unfeature.erase import Eraser
 from unfeature.errors import UserError
 from unfeature.generator import Generator
 from unfeature.labelers.base import Labeler
-from unfeature.loss import asked_loss, require_attributes, unlearning_loss
+from unfeature.loss import asked_loss, unlearning_loss
 from unfeature.msssim import MSSSIM
 from unfeature.pool import LessonPool
 from unfeature.robust import Attacker, with_attack
-from unfeature.seeds import rng
 
 
 @dataclass(frozen=True)
@@ -99,8 +98,6 @@ def unlearn(
     for name in ("robust", "gone", "keep"):
         if getattr(config, name) and labeler is None:
             raise UserError(f"unlearn.{name} needs a labeller that a program can call")
-    if config.keep and labeler is not None:
-        require_attributes(labeler, original(original.sample_latents(1, rng(seed, "attributes"))))
     if config.robust and labeler is not None:
         attacker = Attacker(original, eraser, labeler, config, seed=seed)
     start, history = 0, []
@@ -147,10 +144,12 @@ def unlearn(
                 lesson.images,
                 lesson.edited,
                 alpha=config.alpha,
+                gone=config.gone,
+                keep=config.keep,
                 labeler=labeler,
-                sharpen=sharpen if config.gone else 0.0,
+                sharpen=sharpen,
             )
-            gone, keep = config.gone * asked.gone, config.keep * asked.keep
+            gone, keep = asked.gone, asked.keep
         whole = loss.total + gone + keep
         optimizer.zero_grad(set_to_none=True)
         whole.backward()
