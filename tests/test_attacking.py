@@ -22,6 +22,7 @@ from unfeature.folder import RunFolder
 from unfeature.generator import Generator, draw
 from unfeature.labelers import FunctionLabeler
 from unfeature.progress import Progress
+from unfeature.report.words import attack_text
 
 QUICK = [
     *("--set", "attack.n=60", "--set", "attack.steps=4", "--set", "attack.restarts=2"),
@@ -70,6 +71,7 @@ def test_attack_from_the_command_line(
     assert main(["report", finished, "--quiet"]) == 0
     page = Path("out/report.html").read_text()
     assert "<h2>Attacked</h2>" in page
+    assert "in a picture that passes" in page
     assert "relearning, unlearned" in page
     assert main(["attack", finished, *QUICK]) == 0
     assert "| unlearned | gradient | ∞ |" in capsys.readouterr().out
@@ -87,19 +89,27 @@ def test_mistakes(finished: str, capsys: pytest.CaptureFixture[str]) -> None:
 
     judge = "attack.classifier={by='function', function='toymodel:corner', share=0.25}"
     assert "classifier is the judge" in says("--set", judge)
+    elsewhere = judge.replace("0.25", "0.3")  # the judge all the same: it only draws another line
+    assert "classifier is the judge" in says("--set", elsewhere)
     assert main(["attack", finished, *QUICK, "--set", judge, "--allow-same-judge"]) == 0
     assert "fooled counts as success" in capsys.readouterr().out
     assert "epsilons must be radii of 0" in says("--set", "attack.epsilons=[-1, 2]")
     assert "must rise" in says("--set", "attack.epsilons=[2, 1]")
     assert "changes only attack" in says("--set", "label.n=3")
     lenet = "attack.classifier={by='classifier', classifier='avatars-judge', target='glasses'}"
-    assert "does not take images of [1, 16, 16]" in says("--set", lenet)
+    assert "not take images of [1, 16, 16]: it was trained on [3, 64, 64]" in says("--set", lenet)
     with pytest.raises(UserError, match=r"neither inversion nor relearning; set attack\.inver"):
         attack_weights(RunFolder.open(Path(finished)), Progress())
     many = ["--set", "attack.inversions=100000"]
     assert "100000 are asked for" in says(
         "--set", "attack.classifier={by='function', function='toymodel:lower', share=0.2}", *many
     )
+
+
+def test_it_is_said_where_nonsense_counts() -> None:
+    found = {"attacker": "a", "judge": "b", "same": False, "gated": True}
+    assert attack_text(found) == ["attacker: a; judge: b"]
+    assert "no gate: every picture" in attack_text({**found, "gated": False})[1]
 
 
 def test_queries_of_all_radii_are_counted() -> None:

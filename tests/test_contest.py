@@ -65,6 +65,9 @@ def test_good_untrained_original_and_collapsed_are_told_apart(
         assert bad.fid > 3 * good_.fid
         assert bad.kid > good_.kid + 0.01
         assert bad.coverage < good_.coverage / 2
+        assert bad.precision < good_.precision / 2
+        assert bad.recall < good_.recall / 2
+        assert bad.density < good_.density - 0.2
         l1, other = found[name].l1, found["good"].l1
         assert l1 is not None
         assert other is not None
@@ -74,7 +77,11 @@ def test_good_untrained_original_and_collapsed_are_told_apart(
         assert lacking.changed.low > 0.05
         assert list(lacking.changes) == ["right"]  # "left" is left out
     assert quality["collapsed"] is not None
+    assert quality["good"] is not None
     assert quality["collapsed"].diversity == pytest.approx(0, abs=1e-3)
+    # one picture is one class; an untrained generator it does not tell, since it asks for no data
+    assert quality["collapsed"].inception_score == pytest.approx(1)
+    assert quality["good"].inception_score > 1.1
     original = found["original"]
     assert original.lacking is not None
     assert original.lacking.changed.value == 0

@@ -89,7 +89,13 @@ def test_from_avatars_to_an_examined_result(
     assert 0 <= row["changed"]["value"] <= row["attributes"]
     assert found["counterfactual"]["n"] > 0
     assert Path("run/strip.png").stat().st_size > 0
-    assert "counterfactual of" in Path("run/report.html").read_text()
+    for when in ("before", "after"):
+        differing = found["counterfactual"]["differing"][when]["value"]
+        assert 0 <= differing <= row["attributes"]
+    page = Path("run/report.html").read_text()
+    assert "counterfactual of" in page
+    assert "other attributes that differ from the counterfactual" in page
+    assert "Beside the perfect pictures" in page
     before, after = uf.load("gan"), uf.load("run/unlearned")
     assert after.latent_space == "w"
     untouched = [key for key in before.module.state_dict() if key.startswith("mapping.")]

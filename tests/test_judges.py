@@ -1,5 +1,7 @@
 import copy
 import json
+import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +19,7 @@ from unfeature.attribute_tables import half_of, load_attributes, split_of
 from unfeature.cli import main
 from unfeature.datasets import AttributeSet
 from unfeature.labelers import ClassifierLabeler
+from unfeature.labelers.classifier import same_classifier
 from unfeature.models import build
 from unfeature.panel import Panel, load_panel, save_panel
 from unfeature.training import AttributeSession, TrainConfig, attribute_figures, calibrate, fit
@@ -197,6 +200,30 @@ def test_a_judge_comes_back_as_it_was(trained: nn.Module, saved: str) -> None:
         every(torch.zeros(2, 1, 16, 16))
 
 
+def test_a_judge_takes_only_pictures_like_those_it_was_trained_on() -> None:
+    # the network itself would take them: its features are averaged over the picture
+    trained_on = re.escape("[3, 64, 64]")
+    for shape in ([3, 32, 32], [3, 64, 48], [1, 64, 64]):
+        said = f"does not take images of {re.escape(str(shape))}.*trained on {trained_on}"
+        for judge in (
+            uf.load_judge("avatars-judge", target="hat").score,
+            load_attribute_judge("avatars-judge"),
+        ):
+            with pytest.raises(uf.UserError, match=said):
+                judge(torch.zeros(2, *shape))
+    with pytest.raises(uf.UserError, match=r"\[1, 16, 16\].*trained on \[1, 28, 28\]"):
+        uf.load_judge("digits-judge").score(torch.zeros(2, 1, 16, 16))
+
+
+def test_a_judge_is_known_under_any_name(saved: str, tmp_path: Path) -> None:
+    shutil.copytree(saved, tmp_path / "copy")
+    one, copied = (uf.load_judge(str(path), target="red") for path in (saved, tmp_path / "copy"))
+    assert one.name != copied.name
+    assert same_classifier(one, copied)
+    assert not same_classifier(one, uf.load_judge(saved, target="left"))
+    assert not same_classifier(one, uf.load_judge("digits-judge"))
+
+
 def test_attributes_are_named(saved: str) -> None:
     with pytest.raises(uf.UserError, match=r"has no attribute 'lefd' \(did you mean 'left'\?\)"):
         uf.load_judge(saved, target="lefd")
@@ -341,6 +368,7 @@ def test_train_judge_from_the_command_line(
     }  # fmt: skip
     config = json.loads(Path("judge/config.json").read_text())
     assert config["attributes"] == ["left", "red"]
+    assert config["image_shape"] == list(data.images.shape[1:])
     assert config["recipe"]["split"] == "b"
     assert uf.load_judge("judge", target="red").score(data.images).shape == (500,)
     for extra, said in (
@@ -360,13 +388,13 @@ def test_avatars_have_halves_of_their_own(monkeypatch: pytest.MonkeyPatch) -> No
 
     asked: list[tuple[int, int]] = []
 
-    def dataset(n: int, *, start: int, size: int) -> AttributeSet:
+    def dataset(n: int, *, start: int, size: int, table: None) -> AttributeSet:
         asked.append((n, start))
         return pictures(64)
 
     monkeypatch.setattr(train_judge.avatars, "dataset", dataset)
     for half in ("a", "b"):
-        arguments = SimpleNamespace(data=Path("avatars"), split=half, n=80, size=None)
+        arguments = SimpleNamespace(data=Path("avatars"), split=half, n=80, size=None, table=None)
         for split in train_judge.SPLITS:
             train_judge._attributes(arguments, split)
     assert asked == [

@@ -1,13 +1,20 @@
-"""The avatar judges that are shipped: they see what is there, and nothing where nothing is."""
+"""The avatar judges and generators that are shipped: the judges see what is there, and nothing
+where nothing is; the StyleGAN2 draws every attribute as often as life."""
+
+from pathlib import Path
 
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
+import unfeature as uf
 from unfeature import avatars
 from unfeature.adapters.sources import load_attribute_judge
 from unfeature.avatars import LIFE, NAMES
+from unfeature.datasets import AttributeSet
+from unfeature.generator import draw
 from unfeature.labelers.classifier import AttributeJudge
+from unfeature.training.calibration import calibration_error
 
 JUDGES = ("avatars-judge", "avatars-referee")
 FRESH = 80_000_000
@@ -23,15 +30,32 @@ def test_the_two_judges_are_of_different_architectures() -> None:
     assert type(first) is not type(second)
 
 
-def test_a_judge_tells_every_attribute(judge: AttributeJudge) -> None:
-    data = avatars.dataset(2000, start=FRESH)
+@pytest.fixture(scope="module")
+def known() -> AttributeSet:
+    return avatars.dataset(2000, start=FRESH)
+
+
+@pytest.fixture(scope="module")
+def logits(judge: AttributeJudge, known: AttributeSet) -> torch.Tensor:
+    return judge.logits(known.images)
+
+
+def test_a_judge_tells_every_attribute(
+    judge: AttributeJudge, known: AttributeSet, logits: torch.Tensor
+) -> None:
     assert judge.names == NAMES
-    answers = judge(data.images)
+    answers = logits > 0
     for k, name in enumerate(NAMES):
-        truth = data.labels[:, k]
+        truth = known.labels[:, k]
         having = answers[truth, k].float().mean()
         lacking = (~answers[~truth, k]).float().mean()
         assert (having + lacking) / 2 >= 0.97, name
+
+
+def test_a_judge_is_as_sure_as_it_is_right(known: AttributeSet, logits: torch.Tensor) -> None:
+    errors = calibration_error(logits, known.labels)
+    assert errors.max() < 0.02
+    assert (calibration_error(logits / 4, known.labels) > errors).all()  # one that is lukewarm
 
 
 def test_a_judge_cannot_tell_what_is_switched_off(judge: AttributeJudge) -> None:
@@ -56,3 +80,28 @@ def test_a_judge_sees_the_counterfactual(judge: AttributeJudge) -> None:
     entailed = {"glasses", "sunglasses"}
     others = torch.stack([differ[k] for k, name in enumerate(NAMES) if name not in entailed])
     assert others.max() < 0.05
+
+
+def test_the_stylegan2_draws_every_attribute_as_often_as_life() -> None:
+    generator = uf.load("avatars-stylegan2")
+    judge = load_attribute_judge("avatars-referee")
+    shares = judge(draw(generator, generator.latents_from_seeds(range(2000)))).double().mean(0)
+    for name, share in zip(NAMES, shares.tolist(), strict=True):
+        life = LIFE.shares()[name]
+        deviation = (life * (1 - life) / 2000) ** 0.5
+        assert life * 2 / 3 - 3 * deviation < share < life * 4 / 3 + 3 * deviation, name
+
+
+def test_the_vae_draws_faces_with_and_without_the_features_it_is_shipped_for() -> None:
+    generator = uf.load("avatars-vae")
+    judge = load_attribute_judge("avatars-referee")
+    images = draw(generator, generator.latents_from_seeds(range(600)))
+    assert images.shape[1:] == (3, 64, 64)
+    shares = judge(images).double().mean(0)
+    for name in ("glasses", "bangs"):
+        assert 0.1 < shares[NAMES.index(name)] < 0.6, name
+
+
+def test_what_is_shipped_is_small() -> None:
+    zoo = Path(uf.__file__).parent / "zoo"
+    assert sum(path.stat().st_size for path in zoo.rglob("*.safetensors")) < 25e6

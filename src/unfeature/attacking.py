@@ -26,6 +26,7 @@ from unfeature.generator import Generator, draw
 from unfeature.labelers.base import Labeler, differentiable
 from unfeature.labelers.classifier import ClassifierLabeler, same_classifier
 from unfeature.labelers.distil import distil
+from unfeature.labelers.function import same_function
 from unfeature.labels import LatentSet, sample_seeds
 from unfeature.panel import Panel, load_panel
 from unfeature.progress import Progress
@@ -66,7 +67,7 @@ def attack_run(
             f"the attack climbs the gradient of its classifier, and '{attacker.name}' has none; "
             "name another under [attack.classifier]"
         )
-    same = attacker.name == panel.judge.name or same_classifier(attacker, panel.judge)
+    same = same_classifier(attacker, panel.judge) or same_function(attacker, panel.judge)
     if same and not allow_same_judge:
         raise UserError(
             f"the attacker's classifier is the judge ({attacker.name}), so being fooled would "
@@ -90,6 +91,7 @@ def attack_run(
         "attacker": attacker.name,
         "judge": panel.judge.name,
         "same": same,
+        "gated": gate is not None,
         "budget": table.model_dump(exclude={"classifier", "epsilon", "epsilons"}),
         "generators": {},
     }

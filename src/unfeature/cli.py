@@ -223,6 +223,9 @@ def _add_train(commands: Any) -> None:
         command.add_argument(
             "--n", type=int, default=40_000, help="so many avatars, or pictures with attributes"
         )
+        command.add_argument(
+            "--table", type=Path, help="of avatars: how their attributes are correlated, in TOML"
+        )
         command.add_argument("--size", type=int, help="resize pictures to this height and width")
         command.add_argument("-o", "--output", type=Path, required=True, help="where to save")
         command.add_argument("--resume", action="store_true", help="go on from the checkpoint")

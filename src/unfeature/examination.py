@@ -12,7 +12,7 @@ from unfeature.avatars.table import index_of
 from unfeature.config import EvaluateConfig, Experiment
 from unfeature.errors import UserError, did_you_mean
 from unfeature.evaluate import extractor
-from unfeature.evaluate.collateral import collateral
+from unfeature.evaluate.collateral import Collateral, collateral
 from unfeature.evaluate.counterfactual import Counterfactuals, counterfactuals
 from unfeature.evaluate.features import Extractor
 from unfeature.evaluate.verdict import Pairs
@@ -76,23 +76,28 @@ def examine(
     if judge is not None:
         sets = {"had it": had, "never had it": ~had}
         found["collateral"] = {
-            name: asdict(
-                collateral(
-                    judge,
-                    pairs.original[keep],
-                    pairs.unlearned[keep],
-                    leave_out=settings.leave_out,
-                )
-            )
+            name: asdict(_changes(judge, settings, pairs.original[keep], pairs.unlearned[keep]))
             for name, keep in sets.items()
             if keep.any()
         }
     if settings.counterfactual:
         result = counterfactuals(original, unlearned, settings.counterfactual, n=FACES)
         found["counterfactual"] = result.summary()
+        if judge is not None:
+            perfect = result.without
+            found["counterfactual"]["differing"] = {
+                name: asdict(_changes(judge, settings, perfect, images).changed)
+                for name, images in (("before", result.before), ("after", result.after))
+            }
         _strip(run, "counterfactual.png", *_faces(result))
     write_json(run.path / "examination.json", found)
     return found
+
+
+def _changes(
+    judge: AttributeJudge, settings: EvaluateConfig, before: torch.Tensor, after: torch.Tensor
+) -> Collateral:
+    return collateral(judge, before, after, leave_out=settings.leave_out)
 
 
 def _faces(result: Counterfactuals) -> tuple[torch.Tensor, ...]:

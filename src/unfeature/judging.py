@@ -96,6 +96,8 @@ def report_stage(run: RunFolder, progress: Progress) -> None:
     experiment = run.experiment()
     original, unlearned = load_both(experiment.generator, run.unlearned)
     eraser = current_eraser(run, experiment, original)
+    examination = read_json(run.path / "examination.json")
+    perfect = run.path / "counterfactual.png" if "counterfactual" in examination else None
     page = render(
         ReportData(
             feature=experiment.feature,
@@ -107,7 +109,8 @@ def report_stage(run: RunFolder, progress: Progress) -> None:
             eraser=eraser.name,
             labeling=load_panel(run.path / "panel").notes,
             pairs=Pairs(**load_tensors(run.path / "pairs.safetensors")),
-            examination=read_json(run.path / "examination.json"),
+            examination=examination,
+            perfect=perfect.read_bytes() if perfect is not None else None,
             human=read_json(run.human) if run.human.exists() else None,
             attack=read_json(run.attack) if run.attack.exists() else None,
             criteria=run.read_criteria(),

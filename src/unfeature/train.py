@@ -56,9 +56,24 @@ def train_original(arguments: Any, progress: Progress) -> dict[str, Any]:
 
 def load_data(arguments: Any) -> ImageSet | AttributeSet:
     """The pictures that `--data` names: files, or so many avatars."""
+    table = avatar_table(arguments)
     if str(arguments.data) == AVATARS:
-        return avatars.dataset(arguments.n, size=64 if arguments.size is None else arguments.size)
+        size = 64 if arguments.size is None else arguments.size
+        return avatars.dataset(arguments.n, size=size, table=table)
     return load_images(arguments.data, size=arguments.size)
+
+
+def avatar_table(arguments: Any) -> avatars.Table | None:
+    """The correlations of `--table`, or None for those of life.
+
+    Raises:
+        UserError: it is no valid table, or the pictures are none of ours.
+    """
+    if arguments.table is None:
+        return None
+    if str(arguments.data) != AVATARS:
+        raise UserError("--table says how the attributes of '--data avatars' are correlated")
+    return avatars.read_table(arguments.table)
 
 
 def load_pictures(name: str, n: int, *, size: int) -> Tensor:

@@ -19,7 +19,7 @@ from unfeature.datasets import AttributeSet, ImageSet, load_images
 from unfeature.errors import UserError
 from unfeature.progress import Progress
 from unfeature.seeds import derive
-from unfeature.train import AVATARS, config_from, fit_saved
+from unfeature.train import AVATARS, avatar_table, config_from, fit_saved
 from unfeature.training import (
     AttributeSession,
     JudgeSession,
@@ -59,6 +59,7 @@ EPOCHS = {"classes": 20, "attributes": 10}
 
 def train_judge(arguments: Any, progress: Progress) -> dict[str, Any]:
     """A judge of attributes where the data has them, and of classes where it has not."""
+    avatar_table(arguments)  # what is wrong with it is said before anything is read
     attributes = str(arguments.data) == AVATARS or find_table(arguments.data) is not None
     if arguments.epochs is None:
         arguments.epochs = EPOCHS["attributes" if attributes else "classes"]
@@ -76,7 +77,7 @@ def _of_classes(arguments: Any, progress: Progress) -> dict[str, Any]:
     )
     accuracy = balanced_accuracy(session.model, held.images, held.labels)
     found = {"balanced_accuracy": round(accuracy, 4), "held_out": len(held)}
-    _save(session, options, config, arguments, classes=list(data.classes), figures=found)
+    _save(session, options, config, arguments, data, classes=list(data.classes), figures=found)
     return {"saved": str(arguments.output), **found}
 
 
@@ -105,7 +106,7 @@ def _of_attributes(arguments: Any, progress: Progress) -> dict[str, Any]:
         "held_out": len(held),
         "attributes": figures,
     }
-    _save(session, options, config, arguments, attributes=list(data.names), figures=found)
+    _save(session, options, config, arguments, data, attributes=list(data.names), figures=found)
     return {"saved": str(arguments.output), **found}
 
 
@@ -120,7 +121,8 @@ def _attributes(arguments: Any, split: Split) -> AttributeSet:
         )
     start = (SECOND_HALF if arguments.split == "b" else STARTS)[split]
     n = arguments.n if split == "train" else max(1, arguments.n // HELD_OUT)
-    data = avatars.dataset(n, start=start, size=64 if arguments.size is None else arguments.size)
+    size = 64 if arguments.size is None else arguments.size
+    data = avatars.dataset(n, start=start, size=size, table=avatar_table(arguments))
     require_both(data.labels, data.names, f"the avatars to {split}")
     return data
 
@@ -166,13 +168,19 @@ def _train(
 
 
 def _save(
-    session: Session, options: dict[str, Any], config: TrainConfig, arguments: Any, **notes: Any
+    session: Session,
+    options: dict[str, Any],
+    config: TrainConfig,
+    arguments: Any,
+    data: ImageSet | AttributeSet,
+    **notes: Any,
 ) -> None:
     save_classifier(
         session.model,
         arguments.output,
         architecture=arguments.architecture,
         options=options,
+        image_shape=list(data.images.shape[1:]),
         recipe={
             **config.model_dump(),
             "data": Path(arguments.data).name,

@@ -139,10 +139,17 @@ def load_judge(name: str, *, target: str = "", table: str = "label") -> Classifi
             f"{table}.target: classifier '{name}' {problem}; "
             f"{'known' if target else 'name one'}: {', '.join(known) or 'indices only'}"
         )
+    shape = tuple(config.get("image_shape", ()))
     if not independent:
-        return ClassifierLabeler(module, name, index, target_name=target)
+        return ClassifierLabeler(module, name, index, target_name=target, image_shape=shape)
     return ClassifierLabeler(
-        module, name, index, target_name=known[index], independent=True, names=tuple(known)
+        module,
+        name,
+        index,
+        target_name=known[index],
+        independent=True,
+        names=tuple(known),
+        image_shape=shape,
     )
 
 
@@ -153,7 +160,8 @@ def load_attribute_judge(name: str, *, setting: str = "judge") -> AttributeJudge
         raise UserError(
             f"{setting}: classifier '{name}' tells classes apart; it knows no attributes"
         )
-    return AttributeJudge(module, name, tuple(config["attributes"]))
+    shape = tuple(config.get("image_shape", ()))
+    return AttributeJudge(module, name, tuple(config["attributes"]), shape)
 
 
 def _classifier(name: str, *, setting: str) -> tuple[nn.Module, dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 Written here and not taken from a metrics library because a verdict needs them free of global
 randomness, independent of batch size, and with FID's matrix root in the symmetric form, which
-takes a fraction of a second at 2,048 dimensions. The tests hold each against torchmetrics.
+takes a few seconds at 2,048 dimensions. The tests hold each against torchmetrics.
 """
 
 import torch
@@ -84,7 +84,11 @@ def _mmd(x: Tensor, y: Tensor) -> float:
 
 
 def inception_score(logits: Float[Tensor, "n k"]) -> float:
-    """Inception Score (Salimans et al., NeurIPS 2016): exp E KL(p(y | x) ‖ p(y)), one split."""
+    """Inception Score (Salimans et al., NeurIPS 2016): exp E KL(p(y | x) ‖ p(y)), one split.
+
+    1 where all pictures are one class. It asks for no data, so pictures unlike any can score
+    higher than good ones: never read it alone.
+    """
     log_p = logits.double().log_softmax(1)
     p = log_p.exp()
     log_marginal = p.mean(0).clamp(min=1e-300).log()

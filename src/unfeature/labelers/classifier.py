@@ -28,6 +28,7 @@ class ClassifierLabeler:
         independent: whether the logits are of attributes, which do not exclude each other.
         names: of the attributes.
         keep: indices of other attributes to look at in the same pass (`look`).
+        image_shape: (c, h, w) it was trained on, where that is known; it takes no other.
     """
 
     module: Callable[[Tensor], Tensor]
@@ -39,6 +40,7 @@ class ClassifierLabeler:
     independent: bool = False
     names: tuple[str, ...] = ()
     keep: tuple[int, ...] = ()
+    image_shape: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if isinstance(self.module, nn.Module):
@@ -56,7 +58,7 @@ class ClassifierLabeler:
         self, images: Float[Tensor, "n c h w"]
     ) -> tuple[Float[Tensor, " n"], Float[Tensor, "n k"]]:
         """The scores, and the log-odds of the attributes in `keep`, from one pass."""
-        logits = answers(self.module, images, self.reference)
+        logits = answers(self.module, images, self.reference, self.image_shape)
         if logits.ndim == 2 and logits.shape[1] > 1:
             if not 0 <= self.target < logits.shape[1]:
                 one, many = (
@@ -115,11 +117,13 @@ class AttributeJudge:
         module: images in [−1, 1] → (n, k) logits.
         reference: where the module comes from.
         names: of the k attributes.
+        image_shape: (c, h, w) it was trained on, where that is known; it takes no other.
     """
 
     module: nn.Module
     reference: str
     names: tuple[str, ...]
+    image_shape: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         self.module.eval()
@@ -129,20 +133,35 @@ class AttributeJudge:
         self, images: Float[Tensor, "n c h w"], *, batch_size: int = 256
     ) -> Float[Tensor, "n k"]:
         """The calibrated log-odds of every attribute, at even odds before the picture is seen."""
-        parts = [answers(self.module, part, self.reference) for part in images.split(batch_size)]
-        return torch.cat(parts)
+        shape = self.image_shape
+        return torch.cat(
+            [answers(self.module, p, self.reference, shape) for p in images.split(batch_size)]
+        )
 
     def __call__(self, images: Float[Tensor, "n c h w"]) -> Bool[Tensor, "n k"]:
         """Which attributes each picture shows."""
         return self.logits(images) > 0
 
 
-def answers(module: Callable[[Tensor], Tensor], images: Tensor, reference: str) -> Tensor:
+def answers(
+    module: Callable[[Tensor], Tensor],
+    images: Tensor,
+    reference: str,
+    image_shape: tuple[int, ...] = (),
+) -> Tensor:
     """What a classifier says of the images, clamped to [−1, 1], as they are shown.
+
+    Args:
+        image_shape: what it was trained on; () where that is not known.
 
     Raises:
         UserError: it takes no images of this shape.
     """
+    if image_shape and tuple(images.shape[1:]) != image_shape:
+        raise UserError(
+            f"classifier '{reference}' does not take images of {list(images.shape[1:])}: it was "
+            f"trained on {list(image_shape)}; name one that was trained on pictures like these"
+        )
     try:
         return module(images.clamp(-1, 1))
     except RuntimeError as error:

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unfeature.errors import UserError
+from unfeature.labelers.base import Labeler
 
 Side = Literal["above", "below"]
 Measure = Callable[[Tensor], Tensor]
@@ -72,6 +73,13 @@ class FunctionLabeler:
             quantile = 1 - share if side == "above" else share
             threshold = values.quantile(quantile).item()
         return cls(fn, reference, threshold, side, scale)
+
+
+def same_function(a: Labeler, b: Labeler) -> bool:
+    """Whether both measure the same, wherever each draws the line."""
+    if not (isinstance(a, FunctionLabeler) and isinstance(b, FunctionLabeler)):
+        return False
+    return a.fn is b.fn or a.reference == b.reference
 
 
 def measured(fn: Measure, images: Tensor, reference: str) -> Float[Tensor, " n"]:

@@ -51,6 +51,7 @@ class ReportData:
         labeling: notes on the labeller, e.g. a distilled classifier's accuracy.
         pairs: at least those that `shown` names.
         examination: what `unfeature.examination` found.
+        perfect: a PNG of avatars and their counterfactuals, where these are known.
         human: what a person found, if one was asked (`unfeature.evaluate.human.Human`).
         attack: what the attacks came to, if there were any (`unfeature.attacking`).
         criteria: what was decided against limits.
@@ -68,6 +69,7 @@ class ReportData:
     labeling: tuple[str, ...]
     pairs: Pairs
     examination: dict[str, Any]
+    perfect: bytes | None
     human: dict[str, Any] | None
     attack: dict[str, Any] | None
     criteria: tuple[Criterion, ...]
@@ -104,6 +106,7 @@ def render(data: ReportData) -> str:
         ],
         examined=examination_text(data.examination)
         + (human_text(data.human) if data.human else []),
+        perfect=base64.b64encode(data.perfect).decode() if data.perfect else "",
         outcome=overall(data.criteria),
         attack=attack_rows(data.attack) if data.attack else [],
         attack_notes=attack_text(data.attack) if data.attack else [],

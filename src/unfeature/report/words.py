@@ -18,7 +18,14 @@ def examination_text(found: dict[str, Any]) -> list[str]:
     if row:
         lines.append(
             f"counterfactual of {row['n']} avatars: mean L1 {row['unchanged']:.3f} before, "
-            f"{row['reached']:.3f} after; inversion alone misses by {row['floor']:.3f}"
+            f"{row['reached']:.3f} after, nearer for {row['nearer']}; "
+            f"inversion alone misses by {row['floor']:.3f}"
+        )
+    if row and "differing" in row:
+        before, after = (row["differing"][key]["value"] for key in ("before", "after"))
+        lines.append(
+            f"other attributes that differ from the counterfactual's: {before:.2f} a picture "
+            f"before, {after:.2f} after"
         )
     return lines
 
@@ -71,6 +78,11 @@ def attack_rows(found: dict[str, Any]) -> list[dict[str, str]]:
 def attack_text(found: dict[str, Any]) -> list[str]:
     """Who attacked and who judged, and what inversion and relearning came to, in sentences."""
     lines = [f"attacker: {found['attacker']}; judge: {found['judge']}"]
+    if not found.get("gated", True):
+        lines.append(
+            "no gate: every picture the judge sees the feature in counts, nonsense too; name "
+            "features to measure pictures in under evaluate.features"
+        )
     if found["same"]:
         lines.append("the attacker's classifier also judges: being fooled counts as success here")
     if "encoder" in found:
