@@ -194,6 +194,25 @@ def test_the_direction_attack_finds_what_lies_along_it(
     assert ((found.latents - hidden).norm(dim=1) <= 2.002).all()
 
 
+def test_along_a_direction_goes_to_the_edge_of_either_ball(toy: Generator) -> None:
+    def never(images: Tensor) -> Tensor:
+        return -torch.ones(len(images))
+
+    latents = REGION.inside(toy.latents_from_seeds(range(40)))
+    for norm, order in (("l2", 2), ("linf", float("inf"))):
+        config = AttackConfig(epsilon=0.5, norm=norm, steps=5)  # type: ignore[arg-type]
+        tried: list[Tensor] = []
+
+        def drawn(z: Tensor, tried: list[Tensor] = tried) -> Tensor:
+            tried.append(z)
+            return toy(z)
+
+        direction = torch.linspace(-1, 1, 8)
+        along(drawn, never, latents, REGION, config, direction=direction)
+        far = torch.stack([(z - latents).norm(dim=1, p=order) for z in tried])
+        assert far.max().item() == pytest.approx(0.5, rel=1e-3)
+
+
 def test_only_pictures_the_judge_sees_count(toy: Generator, corner: FunctionLabeler) -> None:
     pixels = Extractor("pixels", nn.Flatten())
     gate = PictureGate.of(pixels, draw(toy, toy.latents_from_seeds(range(2000))))

@@ -102,6 +102,33 @@ def test_resume_of_a_stopped_run_equals_the_whole_one(
     assert all(torch.equal(whole[key], stopped[key]) for key in whole)
     lines = [Path(run, "history.jsonl").read_text() for run in ("whole", "stopped")]
     assert lines[0] == lines[1]
+    # a training begun anew over a finished one is kept, too, when it is stopped
+    left[0] = 2
+    monkeypatch.setattr(learning, "save_checkpoint", stop_at_the_fourth)
+    assert main(["unlearn", "stopped", "--quiet"]) == 130
+    monkeypatch.setattr(learning, "save_checkpoint", real)
+    assert "can go on" in fails(capsys, "unlearn", "stopped")
+    ok("unlearn", "stopped", "--resume", "--quiet")
+    ok("unlearn", "stopped", "--quiet")  # finished: nothing is lost
+
+
+def test_a_resume_with_other_settings_names_them(
+    toml: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    again = """
+[attributes.upper]
+by = "function"
+function = "toymodel:corner"
+share = 0.5
+"""
+    toml.write_text(toml.read_text() + again)
+    ok("run", toml, "-o", "out", "--quiet", "--set", "unlearn.steps=4")
+    text = toml.read_text()
+    lower = text[text.index("[attributes.lower]") : text.index("[erase]")]
+    toml.write_text(text.replace(lower, "") + lower)  # the tables in another order
+    ok("run", toml, "-o", "out", "--quiet", "--set", "unlearn.steps=4", "--resume")
+    said = fails(capsys, "run", toml, "-o", "out", "--set", "unlearn.steps=5", "--resume")
+    assert "unlearn.steps is 4 there, 5 here" in said
 
 
 def test_a_checkpoint_of_something_else_is_not_gone_on_with(
@@ -109,6 +136,10 @@ def test_a_checkpoint_of_something_else_is_not_gone_on_with(
 ) -> None:
     ok("run", toml, "-o", "out", "--quiet")
     before = load_file("out/unlearned/model.safetensors")
+    kept = {name: Path("out", name).read_bytes() for name in ("history.jsonl", "checkpoint.pt")}
+    said = fails(capsys, "unlearn", "out", "--set", "unlearn.robust=0.001")  # found out in the loop
+    assert "less than one of a batch" in said
+    assert {name: Path("out", name).read_bytes() for name in kept} == kept
     ok("target", "out", "--set", "target.method=lda", "--quiet")
     assert "made with other labels" in fails(capsys, "unlearn", "out", "--resume")
     more = ["--set", "unlearn.robust=0.5", "--set", "unlearn.steps=2"]
@@ -159,7 +190,8 @@ def test_what_is_refused_leaves_a_run_as_it_was(
     )
     flat = ["--set", "label.function=counted:edges", "--set", "erase.path=line"]
     ok("run", toml, "-o", "out", *flat, "--quiet")
-    before = {name: Path("out", name).read_text() for name in ("settings.toml", "verdict.json")}
+    kept = ("settings.toml", "verdict.json", "labels.json", "history.jsonl")
+    before = {name: Path("out", name).read_text() for name in kept}
     said = fails(capsys, "unlearn", "out", "--set", "erase.path=descent")
     assert "'function counted:edges" in said
     assert "cannot be differentiated" in said
@@ -167,6 +199,13 @@ def test_what_is_refused_leaves_a_run_as_it_was(
     said = fails(capsys, "attack", "out", "--set", f"attack.classifier={classifier}")
     assert "has none; name another under [attack.classifier]" in said
     assert "cannot import 'nope'" in fails(capsys, "label", "out", "--set", "label.function=nope:x")
+    Path("small.py").write_text(
+        "import torch\n\ndef build():\n    torch.manual_seed(2)\n"
+        "    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(256, 2))\n"
+    )
+    table = '{by="classifier", classifier="small:build", target="1", threshold=0.0}'
+    words = ["--set", f"label={table}", "--set", f"evaluate.judge={table}"]
+    assert "is the classifier that labelled" in fails(capsys, "label", "out", *words)
     assert {name: Path("out", name).read_text() for name in before} == before
     ok("evaluate", "out", "--quiet")
 
@@ -201,11 +240,18 @@ def test_a_person_labels_on_sheets(toml: Path, capsys: pytest.CaptureFixture[str
     ok("sample", toml, "-o", "out", "--quiet")
     assert "answers.txt" in fails(capsys, "label", "out", "--by", "sheet")
     assert len(list(Path("out/sheets").glob("page-*.png"))) == 4
+    Path("out/sheets/answers.txt").unlink()  # as if the writing had been interrupted
+    assert "contact sheets are in" in fails(capsys, "label", "out")
+    settings = Path("out/settings.toml").read_text()
+    Path("latin.txt").write_bytes("by: Zoë\nyes: 1\n".encode("latin-1"))
+    said = fails(capsys, "label", "out", "--by", "sheet", "--answers", "latin.txt")
+    assert "'latin.txt' is not UTF-8" in said
+    assert Path("out/settings.toml").read_text() == settings
     ok("sample", toml, "-o", "ref", "--quiet")
     ok("label", "ref", "--quiet")
     truth = load_file("ref/labels.safetensors")["labels"]
     yes = " ".join(str(i) for i in (truth[:300] == 1).nonzero().squeeze(1).tolist())
-    Path("mine.txt").write_text(f"by: Ada\npages: 1-3\nyes: {yes}\n")
+    Path("mine.txt").write_text(f"\ufeffby: Ada\npages: 1-3\nyes: {yes}\n")  # as Notepad saves
     ok("label", "out", "--by", "sheet", "--answers", "mine.txt", "--quiet")
     found = load_file("out/labels.safetensors")
     assert torch.equal(found["labels"], truth[:300])
@@ -213,6 +259,7 @@ def test_a_person_labels_on_sheets(toml: Path, capsys: pytest.CaptureFixture[str
     assert notes["gate"]["kind"] == notes["judge"]["kind"] == "distilled"
     assert len(notes["notes"]) == 2  # the held-out accuracy of each
     assert "Ada" in json.loads(Path("out/labels.json").read_text())["labeled_by"]
+    assert "takes effect in 'label'" in fails(capsys, "target", "out", "--set", "erase.recall=0.5")
     ok("target", "out", "--quiet")
     ok("unlearn", "out", "--set", "unlearn.steps=20", "--set", "erase.path=line", "--quiet")
     ok("evaluate", "out", "--quiet")
@@ -286,6 +333,11 @@ def test_help_leads_with_an_example(command: str, capsys: pytest.CaptureFixture[
          "attributes.wide.target: classifier 'digits-judge'"),
         ("evaluate.features=avatars-judge", "does not take images of [1, 16, 16]"),
         ("generator.factory=nomodel:build", "cannot import 'nomodel'"),
+        ("attributes={'../labels'={by='function',function='toymodel:lower',share=0.5}}",
+         "use letters, digits, spaces, hyphens and underscores"),
+        ("evaluate.features=toymodel:corner", "'toymodel:corner': corner() missing"),
+        ("evaluate.judge={by='classifier',classifier='toymodel:pair'}",
+         "gives a tuple, not a tensor of logits"),
         ("generator.factory=toymodel", "write it as 'package.module:name'"),
         ("generator.weights=gone.pth", "no weights file 'gone.pth'"),
         ("generator.output_range=[1,0]", "generator.output_range is [1.0, 0.0]"),
@@ -309,6 +361,9 @@ def test_bad_files(toml: Path, toy_folder: Path, capsys: pytest.CaptureFixture[s
     Path("broken.toml").write_text("feature = ")
     assert "not readable TOML" in fails(capsys, "run", "broken.toml")
     assert "holds no run" in fails(capsys, "label", "nowhere")
+    Path("hurtmodel.py").write_text("def build(:\n")
+    said = fails(capsys, "run", toml, "--set", "generator.factory=hurtmodel:build")
+    assert "'hurtmodel' cannot be imported: SyntaxError" in said
     state = torch.load(toy_folder / "toy.pth", weights_only=True)
 
     def with_weights(name: str) -> str:
@@ -331,6 +386,8 @@ def test_bad_files(toml: Path, toy_folder: Path, capsys: pytest.CaptureFixture[s
     assert "not a whole safetensors file" in with_weights("cut.safetensors")
     Path("cut.pth").write_bytes((toy_folder / "toy.pth").read_bytes()[:900])
     assert "cannot be read as a PyTorch file" in with_weights("cut.pth")
+    Path("lfs.pth").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:12\n")
+    assert "fetched with 'git lfs pull'" in with_weights("lfs.pth")
 
 
 def test_labels_of_another_generator_are_refused(

@@ -120,6 +120,16 @@ def test_what_cannot_be_read(tmp_path: Path, digits: tuple[np.ndarray, np.ndarra
     (tmp_path / "text").write_text("hello there")
     with pytest.raises(UserError, match="not an IDX file"):
         read_idx(tmp_path / "text")
+    whole = gzip.compress(idx(digits[0]))
+    (tmp_path / "hurt.gz").write_bytes(whole[:40] + b"\xff" * 40 + whole[80:])
+    with pytest.raises(UserError, match="cannot read"):
+        read_idx(tmp_path / "hurt.gz")
+    (tmp_path / "hurt").mkdir()
+    np.savez_compressed(tmp_path / "hurt" / "d.npz", x_train=digits[0], y_train=digits[1])
+    body = (tmp_path / "hurt" / "d.npz").read_bytes()
+    (tmp_path / "hurt" / "d.npz").write_bytes(body[:200] + b"\xff" * 60 + body[260:])
+    with pytest.raises(UserError, match="cannot be read as an image archive"):
+        load_images(tmp_path / "hurt")
     deep = tmp_path / "deep"
     deep.mkdir()
     Image.fromarray(np.full((8, 8), 40_000, np.uint16)).save(deep / "a.png")

@@ -110,6 +110,8 @@ steps = 150
     assert leaks["adapted encoder, unlearned"] < leaks["old encoder, original"] / 2
     assert main(["report", "out", "--quiet"]) == 0
     assert "the encoder was adapted" in Path("out/report.html").read_text()
+    assert main(["unlearn", "out", "--set", "encoder.then=drop", "--quiet"]) == 0
+    assert not Path("out/unlearned/encoder.safetensors").exists()
 
 
 def test_encoders_that_do_not_fit(toy: Generator, toy_folder: Path, encoder: nn.Module) -> None:

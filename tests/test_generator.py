@@ -125,6 +125,41 @@ def test_what_gives_no_images_is_refused(toy: Generator) -> None:
         Generator(Pair(8, 256), toy.spec)
 
 
+class Strict(nn.Linear):
+    def forward(self, latents: torch.Tensor) -> torch.Tensor:
+        assert latents.shape[1] == 9, "nine numbers"
+        return super().forward(latents)
+
+
+@pytest.mark.parametrize(
+    ("shape", "module"),
+    [
+        ((3, 16, 16), nn.Sequential(nn.Linear(8, 768), nn.Unflatten(1, (16, 16, 3)))),
+        ((3, 16, 8), nn.Sequential(nn.Linear(8, 384), nn.Unflatten(1, (3, 8, 16)))),
+    ],
+)
+def test_images_of_another_layout_are_refused(
+    shape: tuple[int, int, int], module: nn.Module, toy: Generator
+) -> None:
+    with pytest.raises(UserError, match=r"for each latent, which is not generator\.image_shape"):
+        Generator(module, replace(toy.spec, image_shape=shape))
+    flat = module[0]  # type: ignore[index]
+    assert Generator(flat, replace(toy.spec, image_shape=shape)).image_shape == shape
+
+
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        (Strict(9, 256), "nine numbers"),
+        (nn.Sequential(nn.BatchNorm2d(8), nn.Flatten(), nn.Linear(8, 256)), "expected 4D input"),
+        (nn.Bilinear(8, 8, 256), "missing 1 required positional argument"),
+    ],
+)
+def test_whatever_a_module_raises_is_one_line(module: nn.Module, said: str, toy: Generator) -> None:
+    with pytest.raises(UserError, match=rf"does not take latents of shape.*{said}"):
+        Generator(module, toy.spec)
+
+
 def test_nothing_to_sample_is_refused(toy: Generator) -> None:
     with pytest.raises(UserError, match="n is 0"):
         toy.sample_latents(0, torch.Generator())

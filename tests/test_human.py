@@ -67,6 +67,7 @@ def test_what_a_person_began_is_seen(tmp_path: Path) -> None:
     assert not answered(sheet)
     for text, began in (
         ("# 12: right; smile\nsheets: 12ab\nby:\n0:\n1:\n", False),
+        ("\ufeffsheets:\nby:\n0: left\n", True),
         ("by: me\n0:\n 1: right\n", True),
         ("0 : left\n1:\n", True),
         ("0 left\n", True),

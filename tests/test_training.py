@@ -1,14 +1,17 @@
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
+from unfeature import train_judge
 from unfeature.cli import ORIGINALS as CLI_ORIGINALS
 from unfeature.cli import main
-from unfeature.datasets import ImageSet
+from unfeature.datasets import ImageSet, load_images
 from unfeature.errors import UserError
 from unfeature.models.vae import ConvDecoder
 from unfeature.training import JudgeSession, TrainConfig, fit
@@ -190,12 +193,35 @@ def test_bad_training_options(
         (["--data", "d.npz", "--option", "gamma=inf"], "--option gamma=inf: write KEY=NUMBER"),
         (["--data", "d.npz", "--learning-rate", "inf"], "--learning-rate is inf"),
         (["--data", "d.npz", "--size", "0"], "--size is 0; give 1 or more"),
-        (["--data", "d.npz", "--batch-size", "4", "--latent-dim", "-1"], "architecture 'dcgan'"),
+        (["--data", "d.npz", "--width", "0"], "--width is 0; give 1 or more"),
+        (["--data", "d.npz", "--option", "judge=1"], "'judge' has an option of its own"),
+        (["--data", "d.npz", "--option", "channels=1"], "'channels' follows from the pictures"),
+        (["--data", "d.npz", "--latent-dim", "-1"], "--latent-dim is -1; give 1 or more"),
     ):
         assert main([*base, *extra]) == 1
         assert said in capsys.readouterr().err
     assert main(["train", "judge", "-o", "x", "--data", "d.npz", "--quiet"]) == 1
     assert "has no test set" in capsys.readouterr().err
+
+
+def test_a_test_set_may_lack_a_class(tmp_path: Path) -> None:
+    """Classes are numbered as in the training set, and not by what the test set happens to hold."""
+    random = np.random.default_rng(0)
+    for split, names in (("train", "abc"), ("test", "ac")):
+        for name in names:
+            folder = tmp_path / split / name
+            folder.mkdir(parents=True)
+            for i in range(4):
+                pixels = random.integers(0, 255, (8, 8), np.uint8)
+                Image.fromarray(pixels).save(folder / f"{i}.png")
+    data = load_images(tmp_path)
+    arguments = SimpleNamespace(data=tmp_path, size=None)
+    held = train_judge._held_out(arguments, data)
+    assert held.classes == ("a", "b", "c")
+    assert sorted(held.labels.unique().tolist()) == [0, 2]
+    (tmp_path / "test" / "c").rename(tmp_path / "test" / "d")
+    with pytest.raises(UserError, match="class 'd' that there is none of to train on"):
+        train_judge._held_out(arguments, data)
 
 
 def test_a_training_begins_with_given_weights(stripes: ImageSet) -> None:

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context, parent_process
 from pathlib import Path
@@ -143,7 +144,13 @@ def _apart(job: Any, *arguments: Any) -> None:
     """Run a job in a fresh process, which ends with this one."""
     spawn = get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn, initializer=_end_with_parent) as pool:
-        pool.submit(job, *arguments).result()
+        try:
+            pool.submit(job, *arguments).result()
+        except BrokenProcessPool as error:
+            raise UserError(
+                "a training was killed from outside, perhaps for want of memory; go on with "
+                "--resume"
+            ) from error
 
 
 def _end_with_parent() -> None:

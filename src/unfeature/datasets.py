@@ -5,11 +5,11 @@ These are read only to train an original, a judge or an oracle; unlearning needs
 
 import gzip
 import struct
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -122,7 +122,7 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     try:
         raw = path.read_bytes()
         data = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"cannot read '{path}': {error}") from error
     if len(data) < 4 or data[:3] != b"\x00\x00\x08" or len(data) < 4 + 4 * data[3]:
         raise UserError(f"'{path}' is not an IDX file of unsigned bytes, or not a whole one")
@@ -137,7 +137,7 @@ def _npz(path: Path, split: str) -> ImageSet:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return _grey(archive[f"x_{split}"], archive[f"y_{split}"], str(path))
-    except (KeyError, ValueError, OSError, BadZipFile) as error:
+    except Exception as error:  # of a damaged file, of many kinds
         raise UserError(f"'{path}' cannot be read as an image archive: {error}") from error
 
 

@@ -110,8 +110,8 @@ class ImageEraser(Eraser):
             ẑ's should be near to, as far as it lacks the feature (`unfeature.search.approach`):
             the original's, so that as little as possible changes, or in later rounds g's, which is
             the easiest to learn. Attributes that the labeller looks at, too, are kept.
-        approaches: steps of that.
-        stride: their length, against the usual one.
+        approaches: how many latents are looked at on that way, the first of them where it starts.
+        stride: the length of its steps, against the usual one.
         layers: for generators with w: whether these steps move every layer's w by itself
             (`Generator.per_layer`), which gets nearer than one w for all can.
         sharpen: above 0, ẑ's picture must lack the feature when it is sharpened so much, too, so

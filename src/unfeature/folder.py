@@ -170,7 +170,7 @@ class RunFolder:
             yield
         except Waiting:
             raise
-        except (UserError, OSError):
+        except Exception:
             for path, text in before.items():
                 with atomic(path) as temporary:
                     temporary.write_text(text)
@@ -182,6 +182,8 @@ class RunFolder:
             key = change.partition("=")[0].strip()
             parts = [".".join(key.split(".")[:n]) for n in (2, 1)]
             read_in = next((READ_IN[part] for part in parts if part in READ_IN), stage)
+            if key == "erase.recall" and self.experiment().label.by == "sheet":
+                read_in = "label"  # of the classifier that is distilled there
             if STAGES.index(read_in) < STAGES.index(stage):
                 raise UserError(
                     f"--set {change}: '{key}' takes effect in '{read_in}', which is done; give it "

@@ -89,8 +89,8 @@ class Generator:
         self.module = module.eval().requires_grad_(False)
         self.spec = spec
         self._check_space()
-        self._lay_out()
         self._probe()
+        self._lay_out()
 
     @property
     def latent_shape(self) -> tuple[int, ...]:
@@ -257,7 +257,7 @@ class Generator:
         _to_format(self.module, torch.channels_last)
         try:
             self._draw(latents)
-        except RuntimeError:
+        except Exception:  # it is the user's, and may raise anything
             _to_format(self.module, torch.contiguous_format)
 
     @torch.inference_mode()
@@ -272,17 +272,20 @@ class Generator:
         latents = torch.zeros(2, *self.latent_shape, device=self.device)
         try:
             output = self._draw(latents)
-        except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        except Exception as error:  # it is the user's, and may raise anything
+            said = (str(error).splitlines() or [type(error).__name__])[0]
             raise UserError(
                 f"generator '{self.spec.architecture}' does not take latents of shape "
-                f"{list(self.latent_shape)} (generator.latent_shape): {str(error).splitlines()[0]}"
+                f"{list(self.latent_shape)} (generator.latent_shape): {said}"
             ) from error
         if not isinstance(output, Tensor):
             raise UserError(
                 f"generator '{self.spec.architecture}' gives a {type(output).__name__}, not a "
                 "tensor of images; wrap it so that forward(latents) gives the images alone"
             )
-        if output.numel() != 2 * wanted:
+        given = [size for size in output.shape[1:] if size != 1]
+        fits = given in ([n for n in self.image_shape if n != 1], [wanted])
+        if output.ndim < 2 or len(output) != 2 or not fits:
             raise UserError(
                 f"generator '{self.spec.architecture}' gives {list(output.shape[1:])} for each "
                 f"latent, which is not generator.image_shape {list(self.image_shape)}"

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from unfeature.adapters.files import atomic, make_folder, read_json, write_json
+from unfeature.adapters.files import atomic, make_folder, read_json, read_text, write_json
 from unfeature.adapters.sources import load_both
 from unfeature.errors import UserError
 from unfeature.evaluate.human import Human, Plan, answer_in, read_pairs, shuffled, tally
@@ -81,7 +81,8 @@ def write_human(run: RunFolder, n: int) -> Path:
             identity=identity,
             lines="\n".join(f"{place}:" for place in range(len(rows))),
         )
-        answers.write_text(text)
+        with atomic(answers) as temporary:
+            temporary.write_text(text)
     return answers
 
 
@@ -102,10 +103,10 @@ def read_human(run: RunFolder, answers: Path | None = None) -> Human:
             f"folder away and run 'unfeature evaluate {run.path} --human' for new ones"
         )
     try:
-        text = path.read_text()
+        text = read_text(path)
     except OSError as error:
         raise UserError(f"there are no answers at '{path}' ({error.strerror})") from error
-    named = re.search(r"^sheets:\s*(\S+)", text, re.MULTILINE)
+    named = re.search(r"^sheets:[ \t]*(\S+)", text, re.MULTILINE)
     if named and named.group(1) != key["identity"]:
         raise UserError(
             f"'{path}' answers for other sheets ({named.group(1)}, these are {key['identity']}): "
@@ -134,7 +135,7 @@ def _asked(run: RunFolder) -> tuple[str, ...]:
 
 def answered(path: Path) -> bool:
     """Whether somebody wrote an answer into a sheet of pairs."""
-    lines = path.read_text().splitlines() if path.exists() else []
+    lines = read_text(path).splitlines() if path.exists() else []
     return any(answer_in(line) for line in lines)
 
 

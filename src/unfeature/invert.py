@@ -47,7 +47,7 @@ def invert(
         steps: how many; the step size falls to zero along a cosine.
         learning_rate: in standard deviations of each latent coordinate.
     """
-    images = images.clone()  # pictures drawn in inference mode could not be compared with
+    images = images.to(generator.device).clone()  # those of inference mode cannot be compared with
     pool = generator.sample_latents(POOL, rng(seed, "inversion"))
     nearest = torch.cdist(_coarse(images), _coarse(draw(generator, pool))).argmin(1)
     spread = pool.std(0, keepdim=True)

@@ -3,14 +3,16 @@
 import hashlib
 import json
 import time
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from torch import Tensor
 
 from unfeature.adapters.encoder import encoding, load_encoder
 from unfeature.adapters.files import (
+    atomic,
     load_checkpoint,
     save_checkpoint,
     save_tensors,
@@ -27,7 +29,7 @@ from unfeature.generator import Generator, draw
 from unfeature.labels import LatentSet, label, sample_seeds
 from unfeature.panel import Panel, load_panel
 from unfeature.progress import Progress
-from unfeature.rounds import first_fit, make_eraser, unlearn_in_rounds
+from unfeature.rounds import RoundStep, first_fit, make_eraser, unlearn_in_rounds
 from unfeature.stages import fit_target, require_slope
 from unfeature.target import TargetVector
 from unfeature.unlearn import Check
@@ -45,8 +47,8 @@ def unlearn_stage(run: RunFolder, progress: Progress, *, resume: bool = False) -
     require_slope(experiment, panel.gate, original)
     basis = _basis(run, experiment)
     if not resume:
-        _make_room(run, basis)
-    state = load_checkpoint(run.checkpoint) if run.checkpoint.exists() else None
+        _require_finished(run, basis)
+    state = load_checkpoint(run.checkpoint) if resume and run.checkpoint.exists() else None
     if state is not None and state.pop("basis", None) != basis:
         raise UserError(
             f"the checkpoint in '{run.path}' was made with other labels, another direction or "
@@ -55,17 +57,25 @@ def unlearn_stage(run: RunFolder, progress: Progress, *, resume: bool = False) -
     seconds_before = float(state.pop("seconds")) if state else 0.0
     rows = run.read_history(until=state["done"]) if state else []
     done = int(state.pop("done")) if state else 0
+    if state is not None:
+        state.pop("finished", None)
 
     unlearned = original
     held = original.latents_from_seeds(
         sample_seeds(settings.check_n, experiment.seed, "check").tolist()
     )
     check = make_check(original, panel, held)
+    history, last = None, None
+
+    def save(item: RoundStep, **more: bool) -> None:
+        seconds = seconds_before + time.perf_counter() - began
+        notes = {"done": done, "seconds": seconds, "basis": basis, **more}
+        save_checkpoint(run.checkpoint, {**item.state(), **notes})
+
     with (
         progress.bar("unlearn", settings.steps * settings.rounds, initial=done) as bar,
-        run.history.open("w") as history,
+        ExitStack() as closing,
     ):
-        history.writelines(json.dumps(row) + "\n" for row in rows)
         for item in unlearn_in_rounds(
             original,
             first_fit(TargetVector.load(run.target), labels, experiment.erase),
@@ -84,7 +94,9 @@ def unlearn_stage(run: RunFolder, progress: Progress, *, resume: bool = False) -
             resume=state,
             seed=experiment.seed,
         ):
-            step, unlearned = item.step, item.step.generator
+            if history is None:  # only now is it known that there will be something
+                history = closing.enter_context(_begin(run, rows, fresh=state is None))
+            last, step, unlearned = item, item.step, item.step.generator
             done += 1
             history.write(json.dumps(_row(item.round, done, step)) + "\n")
             bar.update()
@@ -93,15 +105,16 @@ def unlearn_stage(run: RunFolder, progress: Progress, *, resume: bool = False) -
                     f"left {step.check.target_ratio:.2%}, L1 {step.check.recon:.4f}"
                 )
                 history.flush()
-                seconds = seconds_before + time.perf_counter() - began
-                notes = {"done": done, "seconds": seconds, "basis": basis}
-                save_checkpoint(run.checkpoint, {**item.state(), **notes})
-        if state is not None and unlearned is original:  # nothing was left to do
+                save(item)
+        if state is not None and last is None:  # nothing was left to do
             unlearned = original.copy()
             unlearned.module.load_state_dict(state["loop"]["average"])
     unlearned = unlearned.copy().requires_grad(False)
-    notes = {"feature": experiment.feature, "unlearned from": original.fingerprint}
-    save_generator(unlearned.with_about(unlearned=notes), run.unlearned)
+    about = {"feature": experiment.feature, "unlearned from": original.fingerprint}
+    run.encoder.unlink(missing_ok=True)  # one that was adapted to other weights
+    save_generator(unlearned.with_about(unlearned=about), run.unlearned)
+    if last is not None:
+        save(last, finished=True)
     if experiment.encoder is not None and experiment.encoder.then == "adapt":
         progress.say("adapting the encoder")
         adapt_encoder(run, experiment, experiment.encoder, original)
@@ -111,19 +124,25 @@ def unlearn_stage(run: RunFolder, progress: Progress, *, resume: bool = False) -
     return unlearned
 
 
-def _make_room(run: RunFolder, basis: str) -> None:
-    """Delete an earlier training's checkpoint.
-
-    Raises:
-        UserError: it is all there is of a training with the same settings.
-    """
-    stopped = run.checkpoint.exists() and not run.unlearned.exists()
-    if stopped and load_checkpoint(run.checkpoint).get("basis") == basis:
+def _require_finished(run: RunFolder, basis: str) -> None:
+    """Raise where a training with the same settings was stopped and can go on."""
+    if not run.checkpoint.exists():
+        return
+    before = load_checkpoint(run.checkpoint)
+    if before.get("basis") == basis and not before.get("finished"):
         raise UserError(
             f"a training of '{run.path}' was stopped and can go on: unfeature unlearn {run.path} "
             f"--resume; to begin anew, delete '{run.checkpoint}'"
         )
-    run.checkpoint.unlink(missing_ok=True)
+
+
+def _begin(run: RunFolder, rows: list[dict[str, Any]], *, fresh: bool) -> TextIO:
+    """The history, to be gone on with after `rows`; what a fresh training replaces is deleted."""
+    with atomic(run.history) as temporary:
+        temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    if fresh:
+        run.checkpoint.unlink(missing_ok=True)
+    return run.history.open("a")
 
 
 def _basis(run: RunFolder, experiment: Experiment) -> str:

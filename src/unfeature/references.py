@@ -30,6 +30,10 @@ def resolve(reference: str, *, setting: str) -> Any:
             f"{setting}: cannot import '{module_name}' ({error}); run from the folder that holds "
             "it, or install it"
         ) from error
+    except Exception as error:  # the module's own code, which may raise anything
+        raise UserError(
+            f"{setting}: '{module_name}' cannot be imported: {type(error).__name__}: {error}"
+        ) from error
     if not hasattr(module, name):
         raise UserError(
             f"{setting}: module '{module_name}' has no '{name}'{did_you_mean(name, dir(module))}"

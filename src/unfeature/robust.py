@@ -104,7 +104,8 @@ class Attacker:
         return {"centers": self.centers, "latents": self.latents}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.centers, self.latents = state["centers"], state["latents"]
+        device = self.original.device
+        self.centers, self.latents = (state[key].to(device) for key in ("centers", "latents"))
         self._lesson = None
 
 

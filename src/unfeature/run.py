@@ -14,7 +14,6 @@ from unfeature.folder import STAGES, RunFolder
 from unfeature.judging import evaluate_stage, report_stage
 from unfeature.learning import unlearn_stage
 from unfeature.progress import Progress
-from unfeature.settings import to_toml
 from unfeature.stages import label_stage, sample_stage, target_stage
 
 Stage = Callable[[RunFolder, Progress], Any]
@@ -70,13 +69,23 @@ def run_experiment(
 
 
 def _require_equal(run: RunFolder, experiment: Experiment) -> None:
-    before, now = to_toml(run.experiment()), to_toml(experiment)  # both with today's defaults
-    if before != now:
-        changed = sorted(set(now.splitlines()) ^ set(before.splitlines()))
+    before, now = (_flat(e.model_dump(mode="json")) for e in (run.experiment(), experiment))
+    changed = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+    if changed:
+        key = changed[0]
         raise UserError(
-            f"the run in '{run.path}' has other settings ({changed[0].strip()}); "
-            "resume with equal settings, or choose another folder with -o"
+            f"the run in '{run.path}' has other settings ({key} is {before.get(key)!r} there, "
+            f"{now.get(key)!r} here); resume with equal settings, or choose another folder with -o"
         )
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Every value by its dotted key."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        key = f"{prefix}{name}"
+        found |= _flat(value, f"{key}.") if isinstance(value, dict) and value else {key: value}
+    return found
 
 
 def summary(run: RunFolder) -> dict[str, Any]:

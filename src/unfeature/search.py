@@ -163,8 +163,9 @@ def approach(
         found: where a search ended.
         goal: one picture each.
         look, kept: as for `descent`.
-        steps: how many.
-        stride: their length, against that for one latent; √k for k layers that move apart.
+        steps: how many latents are looked at, the start among them.
+        stride: length of the steps between them, against that for one latent; √k for k layers that
+            move apart.
     """
     latents, images, scores = found.latents.clone(), found.images.clone(), found.scores.clone()
     least = torch.full_like(scores, torch.inf)
@@ -178,10 +179,13 @@ def approach(
                 odds, kept
             )
             hinge = (value + margin + SLACK).clamp(min=0)
-            (slope,) = torch.autograd.grad((away + HINGE * hinge).sum(), at)
+            if step + 1 < steps:
+                (slope,) = torch.autograd.grad((away + HINGE * hinge).sum(), at)
         better = (value < -margin) & (away < least)
         latents[better], images[better] = now[better], drawn.detach()[better]
         scores[better], least[better] = value.detach()[better], away.detach()[better]
+        if step + 1 == steps:
+            break
         flat = slope.flatten(1)
         unit = (flat / flat.norm(dim=1, keepdim=True).clamp(min=1e-8)).view_as(slope)
         push = 0.6 * push + unit

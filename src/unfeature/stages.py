@@ -94,19 +94,23 @@ def label_stage(run: RunFolder, progress: Progress) -> LatentSet:
             feature=experiment.feature,
             unsure=experiment.label.unsure,
         )
-    labels.require_both().save(run.labels)
+    labels.require_both()
+    attributes = {}
     for name, config in experiment.attributes.items():
         by = load_labeler(config, calibration, table=f"attributes.{name}")
-        label(original, seeds=labels.seeds, by=by, feature=name).save(run.attributes / name)
+        attributes[name] = label(original, seeds=labels.seeds, by=by, feature=name)
+    panel = make_panel(experiment, original, labels, gate, calibration)
+    labels.save(run.labels)  # nothing is written before all is known to be right
+    for name, known in attributes.items():
+        known.save(run.attributes / name)
+    save_panel(panel, run.path / "panel")
     counts = labels.counts
     progress.say(
         f"labelled {len(labels)} pictures: {counts['yes']} yes, {counts['no']} no, "
         f"{counts['unsure']} unsure"
     )
-    panel = make_panel(experiment, original, labels, gate, calibration)
     for note in panel.notes:
         progress.say(note)
-    save_panel(panel, run.path / "panel")
     run.finish("label", began)
     return labels
 
@@ -128,7 +132,7 @@ def _label_by_person(
     own = run.sheets / "answers.txt"
     answers = Path(experiment.label.answers) if experiment.label.answers else own
     identity = sheets_identity(original.fingerprint, seeds)
-    if not run.sheets.exists():
+    if not own.exists():
         latents = original.latents_from_seeds(seeds.tolist())
         images = draw(original, latents)
         write_sheets(images, run.sheets, feature=experiment.feature, identity=identity)

@@ -28,14 +28,24 @@ AVATARS = "avatars"
 FID_PICTURES = 10_000
 STATISTICS = 512
 """Pictures from which a second discriminator takes the mean and spread of a judge's features."""
+OWN_OPTIONS = {
+    **dict.fromkeys(("judge", "start", "width"), "has an option of its own, without --option"),
+    "latent_dim": "has an option of its own: --latent-dim",
+    "config": "is none",
+    **dict.fromkeys(("channels", "base", "size"), "follows from the pictures; see --size"),
+}
+"""What --option cannot set, and why."""
 RATES = {"dcgan": 2e-4, "conv-vae": 1e-3, "residual-vae": 2e-3, "stylegan2": 2e-3}
 """Adam's step size, where --learning-rate is not given."""
 
 
 def train_original(arguments: Any, progress: Progress) -> dict[str, Any]:
     """A generator from images; its config.json records the recipe and the figures reached."""
-    data = load_data(arguments)
     given = {"latent_dim": arguments.latent_dim, "width": arguments.width}
+    for key, value in given.items():
+        if value is not None and value < 1:
+            raise UserError(f"--{key.replace('_', '-')} is {value}; give 1 or more")
+    data = load_data(arguments)
     recipe = {
         "architecture": arguments.architecture,
         "options": {key: value for key, value in given.items() if value is not None}
@@ -89,6 +99,8 @@ def _options(settings: list[str]) -> dict[str, int | float]:
     found: dict[str, int | float] = {}
     for setting in settings:
         key, _, text = setting.partition("=")
+        if key in OWN_OPTIONS:
+            raise UserError(f"--option {setting}: '{key}' {OWN_OPTIONS[key]}")
         try:
             value = float(text)
             whole = int(value)

@@ -134,7 +134,14 @@ def _held_out(arguments: Any, data: ImageSet) -> ImageSet:
             f"'{arguments.data}' has no test set, so the judge's accuracy could not be told; "
             "give a folder with train/ and test/"
         )
-    return held
+    strange = [name for name in held.classes if name not in data.classes]
+    if strange:
+        raise UserError(
+            f"the test set in '{arguments.data}' has a class '{strange[0]}' that there is none of "
+            f"to train on; known: {', '.join(data.classes)}"
+        )
+    numbers = torch.tensor([data.classes.index(name) for name in held.classes])
+    return ImageSet(held.images, numbers[held.labels], data.classes)
 
 
 def _config(arguments: Any) -> TrainConfig:

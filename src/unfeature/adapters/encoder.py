@@ -47,6 +47,11 @@ def encoding(
                     f"encoder '{config.factory}' does not take images of "
                     f"{list(images.shape[1:])}: {str(error).splitlines()[0]}"
                 ) from error
+            if not isinstance(latents, Tensor):
+                raise UserError(
+                    f"encoder '{config.factory}' gives a {type(latents).__name__}, not a tensor of "
+                    "latents; wrap it so that forward(images) gives the mean alone"
+                )
             if latents.shape != (len(images), *original.latent_shape):
                 raise UserError(
                     f"encoder '{config.factory}' gives {list(latents.shape[1:])} for each image; "

@@ -55,6 +55,19 @@ def write_json(path: Path, value: Any) -> None:
         temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+def read_text(path: Path) -> str:
+    """A text that a person wrote, with any editor's byte-order mark.
+
+    Raises:
+        OSError: it cannot be read.
+        UserError: it is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"'{path}' is not UTF-8 text ({error.reason}); save it as UTF-8") from error
+
+
 def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text())
@@ -114,6 +127,13 @@ def load_state_dict(path: Path, *, entry: str = "") -> dict[str, Tensor]:
         return load_tensors(path)
     if not path.is_file():
         raise UserError(f"there is no weights file '{path}'")
+    with path.open("rb") as file:
+        begins = file.read(24)
+    if not begins.startswith((b"PK", b"\x80")):  # a zip archive, or a pickle of before 1.6
+        raise UserError(
+            f"'{path}' is no PyTorch file: it begins with {begins!r}; copy it again (what Git LFS "
+            "leaves in its place has to be fetched with 'git lfs pull')"
+        )
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -121,7 +141,7 @@ def load_state_dict(path: Path, *, entry: str = "") -> dict[str, Tensor]:
             f"'{path}' holds Python objects beside its weights, and we do not run code from "
             "weights files; save the module's state_dict() alone"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # of a damaged file, of many kinds
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
             f"'{path}' cannot be read as a PyTorch file ({first}); copy it again"
@@ -149,7 +169,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """What `save_checkpoint` wrote."""
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+    except Exception as error:  # of a damaged file, of many kinds
         raise UserError(
             f"checkpoint '{path}' cannot be read; delete it to start this stage again"
         ) from error

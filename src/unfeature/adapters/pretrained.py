@@ -46,7 +46,8 @@ def build_module(architecture: str, options: dict[str, Any], *, setting: str) ->
     try:
         module = factory(**options)
     except TypeError as error:
-        raise UserError(f"{setting}: '{architecture}' with {options}: {error}") from error
+        given = f" with {options}" if options else ""
+        raise UserError(f"{setting}: '{architecture}'{given}: {error}") from error
     if not isinstance(module, nn.Module):
         raise UserError(
             f"{setting}: '{architecture}' gave a {type(module).__name__}; it must give a "

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unfeature.adapters.factory import from_factory
-from unfeature.adapters.pretrained import find, load_classifier, load_generator
+from unfeature.adapters.pretrained import build_module, find, load_classifier, load_generator
 from unfeature.config import GeneratorConfig, LabelerConfig
 from unfeature.errors import UserError, did_you_mean
 from unfeature.generator import Generator, GeneratorSpec, draw
@@ -168,7 +168,4 @@ def _classifier(name: str, *, setting: str) -> tuple[nn.Module, dict[str, Any]]:
     """A classifier and its `config.json`, which a factory has not."""
     if ":" not in name:
         return load_classifier(find(name, kind="classifier", setting=setting))
-    module = resolve(name, setting=setting)()
-    if not isinstance(module, nn.Module):
-        raise UserError(f"{setting}: '{name}' must give a torch.nn.Module")
-    return module.eval().requires_grad_(False), {}
+    return build_module(name, {}, setting=setting).eval().requires_grad_(False), {}

@@ -25,7 +25,7 @@ def along(
     direction: Float[Tensor, "*latent"],
 ) -> Found:
     """Walk from each latent both ways along a direction, to the ball's edge, in `steps` queries."""
-    unit = direction / direction.norm()
+    unit = direction / (direction.abs().max() if config.norm == "linf" else direction.norm())
 
     def search(found: Found, part: Tensor, start: int) -> None:
         for query in range(config.steps):

@@ -60,7 +60,7 @@ class Siege:
                 f"the direction has shape {list(self.direction.shape)}, the generator's latents "
                 f"{list(generator.latent_shape)}; attack a generator of the same latent space"
             )
-        direction = self.direction.view(generator.latent_shape)
+        direction = self.direction.view(generator.latent_shape).to(generator.device)
         region = plausible(generator)
         latents = region.inside(generator.latents_from_seeds(seeds))
         pictures = draw(generator, latents)

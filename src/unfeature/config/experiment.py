@@ -84,6 +84,10 @@ class Experiment(Settings):
                     f"{did_you_mean(name, self.attributes)}"
                 )
         for name, attribute in self.attributes.items():
+            if not name.replace("-", "").replace("_", "").replace(" ", "").isalnum():
+                raise ValueError(
+                    f"attributes.'{name}': use letters, digits, spaces, hyphens and underscores"
+                )
             if attribute.by == "sheet":
                 raise ValueError(f"attributes.{name}: only a function or a classifier can label it")
         return self

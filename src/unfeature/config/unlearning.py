@@ -38,9 +38,9 @@ class EraseConfig(Settings):
     """For "descent": its steps at most; pictures that have not arrived by then keep some of the
     feature."""
     refine: int = Field(0, ge=0)
-    """For "descent" and "donors", in the first round: steps from ẑ towards the original's own
-    picture, so that less of it changes; each costs as much as a step of the descent, and needs a
-    labeller that can be differentiated."""
+    """For "descent" and "donors", in the first round: so many latents are looked at on the way from
+    ẑ (the first of them) towards the original's own picture, so that less of it changes; each costs
+    as much as a step of the descent, and needs a labeller that can be differentiated."""
     stride: float = Field(1.0, gt=0)
     """Length of the steps of `refine` and `approaches`: times 0.14 at first, 0.02 at last, in
     latent units, and √k for k layers that move by themselves."""
@@ -54,7 +54,7 @@ class EraseConfig(Settings):
     """For "descent" and "donors", when a classifier of attributes labels: which of its other
     attributes should stay as they are in ẑ's picture."""
     approaches: int = Field(12, ge=0)
-    """For "descent" and "donors", in later rounds: steps from ẑ towards what g already draws."""
+    """For "descent" and "donors", in later rounds: the same towards what g already draws."""
     margin: float = Field(0.5, ge=0)
     """For "image": how far below zero the labeller's score must fall, in its unit."""
     reach: float = Field(6.0, gt=0)

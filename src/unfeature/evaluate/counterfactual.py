@@ -85,8 +85,8 @@ def counterfactuals(
     require_faces(original)
     height = original.image_shape[1]
     faces = having(name, n)
-    shown = draw(faces, size=height)
-    without = draw(faces.counterfactual(**{name: False}), size=height)
+    shown = draw(faces, size=height).to(original.device)
+    without = draw(faces.counterfactual(**{name: False}), size=height).to(original.device)
     found = invert(original, shown, steps=steps)
     after = generate(unlearned, found.latents)
 

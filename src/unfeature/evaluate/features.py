@@ -12,10 +12,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unfeature.adapters.files import load_state_dict
-from unfeature.adapters.pretrained import find, load_classifier, load_weights
+from unfeature.adapters.pretrained import build_module, find, load_classifier, load_weights
 from unfeature.errors import UserError
+from unfeature.labelers.classifier import beside
 from unfeature.models.inception import InceptionV3
-from unfeature.references import resolve
 
 INCEPTION_URL = (
     "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
@@ -45,7 +45,10 @@ class Extractor:
         """
         features_of: Callable[[Tensor], Tensor] = getattr(self.module, "features", self.module)
         try:
-            parts = [features_of(part).flatten(1) for part in images.split(batch_size)]
+            parts = [
+                features_of(beside(self.module, part)).flatten(1)
+                for part in images.split(batch_size)
+            ]
         except RuntimeError as error:
             raise UserError(
                 f"evaluate.features: '{self.name}' does not take images of "
@@ -72,9 +75,7 @@ def extractor(name: str) -> Extractor:
         path = Path(name.removeprefix("inception:"))
         return Extractor(f"Inception v3 ({path.name}, 2048-d pool)", _inception(path))
     if ":" in name:
-        module = resolve(name, setting="evaluate.features")()
-        if not isinstance(module, nn.Module):
-            raise UserError(f"evaluate.features: '{name}' must give a torch.nn.Module")
+        module = build_module(name, {}, setting="evaluate.features")
         return Extractor(name, module.eval().requires_grad_(False))
     module, _ = load_classifier(find(name, kind="classifier", setting="evaluate.features"))
     return Extractor(name, module)

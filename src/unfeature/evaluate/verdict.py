@@ -93,7 +93,8 @@ class Pairs:
     l1: Float[Tensor, " n"]
 
     def __getitem__(self, rows: Int[Tensor, " m"]) -> "Pairs":
-        return Pairs(**{name: values[rows] for name, values in vars(self).items()})
+        parts = {name: values[rows.to(values.device)] for name, values in vars(self).items()}
+        return Pairs(**parts)
 
 
 def evaluate(

@@ -163,12 +163,24 @@ def answers(
             f"trained on {list(image_shape)}; name one that was trained on pictures like these"
         )
     try:
-        return module(images.clamp(-1, 1))
+        said = module(beside(module, images.clamp(-1, 1)))
     except RuntimeError as error:
         raise UserError(
             f"classifier '{reference}' does not take images of "
             f"{list(images.shape[1:])}: {str(error).splitlines()[0]}"
         ) from error
+    if not isinstance(said, Tensor):
+        raise UserError(
+            f"classifier '{reference}' gives a {type(said).__name__}, not a tensor of logits; wrap "
+            "it so that forward(images) gives these alone"
+        )
+    return said.to(images.device)
+
+
+def beside(module: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """The images on the module's device."""
+    parameter = next(module.parameters(), None) if isinstance(module, nn.Module) else None
+    return images if parameter is None else images.to(parameter.device)
 
 
 def _odds(logits: Float[Tensor, "n k"], k: int) -> Float[Tensor, " n"]:

@@ -80,7 +80,8 @@ def distil(
     with torch.random.fork_rng(devices=[]):  # weights and dropout draw from the global generator
         torch.manual_seed(derive(seed, "distil weights", architecture))
         extra = {"dropout": 0.3} if architecture == "lenet" else {}
-        session = JudgeSession(models.build(architecture, options | extra), config)
+        module = models.build(architecture, options | extra).to(generator.device)
+        session = JudgeSession(module, config)
         for _ in fit(session, data, config):
             continue
     module = session.model.eval().requires_grad_(False)
@@ -89,7 +90,7 @@ def distil(
     odds = _odds(asked, held.images)
     shown = test.labels == YES
     if recall is None:
-        threshold = odds.quantile(1 - shown.float().mean()).item()
+        threshold = odds.quantile(1 - shown.float().mean().item()).item()
     else:
         threshold = odds[shown.to(odds.device)].quantile(1 - recall).item()
     labeler = replace(
@@ -133,7 +134,7 @@ class _Thresholded(nn.Module):
 
 def _pictures(labels: LatentSet, generator: Generator) -> ImageSet:
     images = draw(generator, labels.latents.to(generator.device)).clone()
-    return ImageSet(images, (labels.labels == YES).long(), ("no", "yes"))
+    return ImageSet(images, (labels.labels == YES).long().to(images.device), ("no", "yes"))
 
 
 @torch.inference_mode()

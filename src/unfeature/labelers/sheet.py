@@ -9,7 +9,7 @@ from jaxtyping import Float, Int, Int8
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from unfeature.adapters.files import atomic, make_folder
+from unfeature.adapters.files import atomic, make_folder, read_text
 from unfeature.errors import UserError
 from unfeature.labels import NO, UNSURE, YES
 from unfeature.pictures import to_bytes
@@ -58,7 +58,8 @@ def write_sheets(
     answers = folder / "answers.txt"
     if not answers.exists():
         text = TEMPLATE.format(feature=feature, n=len(images), per_page=PER_PAGE, identity=identity)
-        answers.write_text(text)
+        with atomic(answers) as temporary:
+            temporary.write_text(text)
     return pages
 
 
@@ -80,7 +81,7 @@ def read_answers(
             looked at or under both answers, or no yes at all.
     """
     try:
-        lines = path.read_text().splitlines()
+        lines = read_text(path).splitlines()
     except OSError as error:
         raise UserError(
             f"there are no answers at '{path}' ({error.strerror}); fill in the answers.txt that "

@@ -47,7 +47,7 @@ class Problem:
     def own(self, having: bool) -> Float[Tensor, "m c h w"]:
         """The original's labelled pictures that show the feature, or that do not."""
         latents = self.labels.positives if having else self.labels.negatives
-        return draw(self.original, latents)
+        return draw(self.original, latents.to(self.original.device))
 
     def sorted_data(self) -> tuple[Float[Tensor, "a c h w"], Float[Tensor, "b c h w"]]:
         """Training pictures with the feature, as the labeller sees it, and those without.

@@ -56,11 +56,11 @@ def finetune_vae(problem: Problem, config: FinetuneVAE) -> Generator:
     optimizer = torch.optim.Adam(
         [*encoder.parameters(), *student.module.parameters()], config.learning_rate, fused=True
     )
-    likelihood = CalibratedLikelihood(original.image_shape[1])
+    likelihood = CalibratedLikelihood(original.image_shape[1], device=original.device)
     random = rng(problem.seed, "finetune")
     for index in range(config.steps):
-        images = pick(without, config.batch_size, random)
-        noise = torch.randn(len(images), *original.latent_shape, generator=random)
+        images = pick(without, config.batch_size, random).to(original.device)
+        noise = torch.randn(len(images), *original.latent_shape, generator=random).to(images)
         reconstruction, kl = likelihood(encoder, student, images, noise, beta=config.beta)
         update(optimizer, reconstruction + kl)
         update_average(average.module, student.module, decay=0.98, step=index)
@@ -85,6 +85,7 @@ def encoder_of(original: Generator, steps: int, batch_size: int, *, seed: int) -
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "encoder"))
         encoder = ConvEncoder(original.latent_shape[0], channels, 32, height // 4)
+    encoder = encoder.to(original.device)
     optimizer = torch.optim.Adam(encoder.parameters(), 1e-3, fused=True)
     random = rng(seed, "encoder")
     for _ in range(steps):

@@ -168,8 +168,8 @@ class CalibratedLikelihood:
         size: side of the images.
     """
 
-    def __init__(self, size: int):
-        self.similarity = MSSSIM(size, size)
+    def __init__(self, size: int, *, device: torch.device | str = "cpu"):
+        self.similarity = MSSSIM(size, size, device=device)
 
     def __call__(
         self,

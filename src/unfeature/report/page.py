@@ -96,6 +96,7 @@ def sentence(feature: str, verdict: Verdict) -> str:
 def render(data: ReportData) -> str:
     """The page."""
     scores = data.target.score(data.labels.latents)
+    labelled = (data.labels.scores > 0).double().mean().item()  # by whom the checks ask, too
     return template("report.html").render(
         data=data,
         verdict=data.verdict,
@@ -116,7 +117,7 @@ def render(data: ReportData) -> str:
             for name, row in data.examination.get("collateral", {}).items()
         ],
         loss=plots.loss_curves(data.history) if data.history else "",
-        ratio=plots.ratio_curve(data.history, data.verdict.original.value) if data.history else "",
+        ratio=plots.ratio_curve(data.history, labelled) if data.history else "",
         histogram=plots.score_histogram(scores, data.labels.labels, data.threshold),
         quality={name: asdict(value) for name, value in data.verdict.quality.items()},
         measures=MEASURES,
@@ -128,8 +129,13 @@ def picks(pairs: Pairs, columns: int) -> list[tuple[str, str, Int[Tensor, " k"]]
     worst of both kinds."""
     had = (pairs.score_original > 0).nonzero().squeeze(1)
     lacked = (pairs.score_original <= 0).nonzero().squeeze(1)
+    every = torch.arange(len(pairs.seeds)).to(had)
     found = (
-        ("Random pictures", "the first latents of the evaluation", torch.arange(len(pairs.seeds))),
+        (
+            "Random pictures",
+            "the first latents of the evaluation",
+            every,
+        ),
         ("Pictures that had the feature", "the first of them", had),
         ("Pictures that never had it", "the first of them", lacked),
         (

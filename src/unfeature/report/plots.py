@@ -12,15 +12,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, FAINT = "#1f2933", "#9aa5b1"
-COLORS = ("#2563eb", "#dc2626", "#059669", "#d97706")
+COLORS = ("#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed")
 
 
 def loss_curves(history: Sequence[dict[str, Any]], smooth: int = 25) -> str:
     """The parts of the loss against the step, averaged over `smooth` steps."""
     figure, axes = _axes("step", "loss")
     names = [("recon", "L_recon"), ("unlearn", "L_unlearn"), ("percep", "L_percep")]
-    if any(row.get("keep") for row in history):
-        names.append(("keep", "L_keep"))
+    names += [(key, f"L_{key}") for key in ("gone", "keep") if any(row.get(key) for row in history)]
     for color, (key, title) in zip(COLORS, names, strict=False):
         xs = [row["index"] for row in history][::smooth]
         ys = [
@@ -34,9 +33,13 @@ def loss_curves(history: Sequence[dict[str, Any]], smooth: int = 25) -> str:
 
 
 def ratio_curve(history: Sequence[dict[str, Any]], original: float) -> str:
-    """The held-out target ratio and reconstruction error at each check."""
+    """The target ratio and reconstruction error at each check, as the gate's labeller sees them.
+
+    Args:
+        original: what it sees in the original's pictures.
+    """
     checks = [(row["index"], row["check"]) for row in history if row.get("check")]
-    figure, axes = _axes("step", "target ratio")
+    figure, axes = _axes("step", "target ratio, by the labeller")
     xs = [0] + [index for index, _ in checks]
     ratios = [original] + [check["target_ratio"] for _, check in checks]
     axes.plot(xs, ratios, color=COLORS[1], marker="o", markersize=3, label="target ratio")

@@ -16,21 +16,12 @@ class JudgeSession(Session):
 
     Args:
         shift: pictures are moved by up to so many pixels in each direction, edges repeated.
-        class_weights: the weight of each class in the loss, for unbalanced labels.
     """
 
     parts = ("classifier", "average", "optimizer")
 
-    def __init__(
-        self,
-        classifier: nn.Module,
-        config: TrainConfig,
-        *,
-        shift: int = 2,
-        class_weights: Float[Tensor, " k"] | None = None,
-    ):
+    def __init__(self, classifier: nn.Module, config: TrainConfig, *, shift: int = 2):
         self.classifier, self.config, self.shift = classifier, config, shift
-        self.class_weights = class_weights
         self.average = copy.deepcopy(classifier).requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
             classifier.parameters(), config.learning_rate, weight_decay=1e-2, fused=True
@@ -42,7 +33,7 @@ class JudgeSession(Session):
         scheduled(self.optimizer, self.config.learning_rate, progress)
         self.classifier.train()
         logits = self.classifier(moved(images, self.shift, rng))
-        loss = F.cross_entropy(logits, labels, weight=self.class_weights)
+        loss = F.cross_entropy(logits, labels)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
