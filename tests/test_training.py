@@ -186,6 +186,8 @@ def test_bad_training_options(
         (["--data", "gone"], "no data at 'gone'"),
         (["--data", "d.npz"], "fewer than one batch of 64"),
         (["--data", "d.npz", "--epochs", "0"], "--epochs is 0"),
+        (["--data", "d.npz", "--device", "cupu"], "--device cupu: "),
+        (["--data", "d.npz", "--device", "xla"], "leave it out for the CPU"),
         (["--data", "d.npz", "--table", "t.toml"], "--table says how"),
         (["--data", "avatars", "--table", "gone.toml"], "not a readable correlation table"),
         (["--data", "d.npz", "--learning-rate", "0"], "--learning-rate is 0"),

@@ -227,6 +227,7 @@ def _add_train(commands: Any) -> None:
             "--table", type=Path, help="of avatars: how their attributes are correlated, in TOML"
         )
         command.add_argument("--size", type=int, help="resize pictures to this height and width")
+        command.add_argument("--device", default="cpu", help="where to train, e.g. cuda")
         command.add_argument("-o", "--output", type=Path, required=True, help="where to save")
         command.add_argument("--resume", action="store_true", help="go on from the checkpoint")
         if kind != "oracle":

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+import torch
 from torch import Tensor, nn
 
 from unfeature import avatars
@@ -45,6 +46,7 @@ def train_original(arguments: Any, progress: Progress) -> dict[str, Any]:
     for key, value in given.items():
         if value is not None and value < 1:
             raise UserError(f"--{key.replace('_', '-')} is {value}; give 1 or more")
+    find_device(arguments.device)  # what is wrong with it is said before anything is read
     data = load_data(arguments)
     recipe = {
         "architecture": arguments.architecture,
@@ -112,6 +114,7 @@ def _options(settings: list[str]) -> dict[str, int | float]:
 
 def train_oracle(arguments: Any, progress: Progress) -> dict[str, Any]:
     """The twin of a run's original: its recipe, on the data in which the judge sees no feature."""
+    find_device(arguments.device)
     run = RunFolder.open(arguments.run)
     run.require("label")
     recipe = load_source(run.experiment().generator).spec.about.get("recipe")
@@ -150,6 +153,7 @@ def _train_generator(
         config,
         judge=helper and (load_attribute_judge(helper).module, data.images[:STATISTICS]),
         start=start and load_source(GeneratorConfig(source=start)).module,
+        device=find_device(arguments.device),
         **recipe["options"],
     )
     fit_saved(session, data, config, arguments, progress)
@@ -162,6 +166,7 @@ def _train_generator(
         about={"recipe": recipe, **notes},
     )
     generator = Generator(session.model, spec)
+    generator = generator.to("cpu")
     found: dict[str, Any] = {"images": len(data), "fid": None, "features": None}
     name = _features_for(str(arguments.data), shape)
     if name:
@@ -179,6 +184,20 @@ def _features_for(data: str, shape: tuple[int, int, int]) -> str:
     if data == AVATARS and shape[1] == 64:
         return "avatars-referee"
     return "digits-judge" if shape == (1, 28, 28) else ""
+
+
+def find_device(name: str) -> torch.device:
+    """The device that `--device` names.
+
+    Raises:
+        UserError: torch knows no such device, or this machine has none.
+    """
+    try:
+        return torch.zeros(1, device=name).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UserError(
+            f"--device {name}: {str(error).splitlines()[0]}; leave it out for the CPU"
+        ) from error
 
 
 def config_from(arguments: Any, usual_rate: float, **more: float | None) -> TrainConfig:

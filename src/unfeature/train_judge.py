@@ -19,7 +19,7 @@ from unfeature.datasets import AttributeSet, ImageSet, load_images
 from unfeature.errors import UserError
 from unfeature.progress import Progress
 from unfeature.seeds import derive
-from unfeature.train import AVATARS, avatar_table, config_from, fit_saved
+from unfeature.train import AVATARS, avatar_table, config_from, find_device, fit_saved
 from unfeature.training import (
     AttributeSession,
     JudgeSession,
@@ -59,6 +59,7 @@ EPOCHS = {"classes": 20, "attributes": 10}
 
 def train_judge(arguments: Any, progress: Progress) -> dict[str, Any]:
     """A judge of attributes where the data has them, and of classes where it has not."""
+    find_device(arguments.device)
     avatar_table(arguments)  # what is wrong with it is said before anything is read
     attributes = str(arguments.data) == AVATARS or find_table(arguments.data) is not None
     if arguments.epochs is None:
@@ -169,8 +170,10 @@ def _train(
     options = {recipe.outputs: len(names), "channels": channels, "width": width, **recipe.options}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(config.seed, "judge"))
-        session = session_of(models.build(arguments.architecture, options))
+        module = models.build(arguments.architecture, options).to(find_device(arguments.device))
+        session = session_of(module)
         fit_saved(session, data, config, arguments, progress)
+    session.model.cpu()
     return session, options
 
 

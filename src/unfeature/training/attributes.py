@@ -43,8 +43,8 @@ class AttributeSession(Session):
         flip: bool = True,
     ):
         self.classifier, self.config, self.shift, self.flip = classifier, config, shift, flip
-        self.weights = len(labels) * class_weights(labels)
         self.average = copy.deepcopy(classifier).requires_grad_(False)
+        self.weights = (len(labels) * class_weights(labels)).to(self.device)
         self.optimizer = torch.optim.AdamW(
             classifier.parameters(), config.learning_rate, weight_decay=1e-2, fused=True
         )
@@ -77,14 +77,15 @@ def disturbed(
     """
 
     def uniform(low: float, high: float) -> Tensor:
-        return low + (high - low) * torch.rand(len(images), 1, 1, 1, generator=rng)
+        return low + (high - low) * torch.rand(len(images), 1, 1, 1, generator=rng).to(images)
 
     if flip:
         images = torch.where(uniform(0.0, 1.0) < 0.5, images.flip(3), images)
     images = images * uniform(0.8, 1.2) + uniform(-0.15, 0.15)
     mean = F.avg_pool2d(images, 3, stride=1, padding=1, count_include_pad=False)
     images = images.lerp(mean, uniform(-1.0, 1.0).clamp(min=0))
-    return (images + uniform(0.0, 0.05) * torch.randn(images.shape, generator=rng)).clamp(-1, 1)
+    noise = torch.randn(images.shape, generator=rng).to(images)
+    return (images + uniform(0.0, 0.05) * noise).clamp(-1, 1)
 
 
 @torch.inference_mode()

@@ -49,7 +49,7 @@ class GANSession(Session):
         real_logits = self.discriminator(real)
         fake_logits = self.discriminator(fake.detach())
         loss_d = F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
-        penalty = torch.zeros(())
+        penalty = torch.zeros_like(loss_d)
         if penalised:
             (slope,) = torch.autograd.grad(real_logits.sum(), real, create_graph=True)
             penalty = slope.square().sum(dim=(1, 2, 3)).mean()
@@ -66,4 +66,4 @@ class GANSession(Session):
         return {"discriminator": loss_d.item(), "generator": loss_g.item()}
 
     def _latents(self, n: int, rng: torch.Generator) -> Tensor:
-        return torch.randn(n, *self.latent_shape, generator=rng)
+        return torch.randn(n, *self.latent_shape, generator=rng).to(self.device)

@@ -53,6 +53,11 @@ class Session(ABC):
         """What is saved when training ends."""
         return self.average
 
+    @property
+    def device(self) -> torch.device:
+        """Where the modules are, and the images have to be. Random numbers are drawn on the CPU."""
+        return next(self.average.parameters()).device
+
     @abstractmethod
     def step(
         self, images: Tensor, labels: Tensor, rng: torch.Generator, progress: float
@@ -99,7 +104,8 @@ def fit(
         for i in range(batches):
             picked = order[i * config.batch_size : (i + 1) * config.batch_size]
             progress = (epoch + i / batches) / config.epochs
-            losses = session.step(data.images[picked], data.labels[picked], random, progress)
+            images, labels = (x[picked].to(session.device) for x in (data.images, data.labels))
+            losses = session.step(images, labels, random, progress)
             for name, value in losses.items():
                 totals[name] = totals.get(name, 0.0) + value / batches
         yield Epoch(epoch + 1, totals)

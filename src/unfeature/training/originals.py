@@ -38,6 +38,7 @@ def original_session(
     *,
     judge: tuple[nn.Module, Tensor] | None = None,
     start: nn.Module | None = None,
+    device: torch.device | str = "cpu",
     **options: Any,
 ) -> tuple[Session, dict[str, Any]]:
     """A session for a freshly initialised original, and the options that build its generator.
@@ -47,6 +48,7 @@ def original_session(
         judge: for stylegan2 and residual-vae, a trained judge and some of the data, for a second
             discriminator.
         start: a trained generator of that architecture to begin with, whose weights are copied.
+        device: where it trains.
         options: of the architecture, e.g. `latent_dim`, `width`, and of its training, e.g.
             `gamma` (`StyleGAN2Config`) or `judge_weight` (`VAEConfig`).
 
@@ -74,27 +76,30 @@ def original_session(
     helper = {key: value for key, value in options.items() if key not in GENERATOR_ONLY}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(config.seed, "initial weights"))
-        module = models.build(architecture, options)
+        module = models.build(architecture, options).to(device)
         if start is not None:
             begin_with(module, start)
         second = None
         if judge is not None:
-            second = SecondOpinion(FeatureDiscriminator(*judge), settings.judge_rate)
+            seen = FeatureDiscriminator(*judge).to(device)
+            second = SecondOpinion(seen, settings.judge_rate)
         if architecture == "dcgan":
-            session: Session = GANSession(module, DCGANDiscriminator(**helper), config)
+            session: Session = GANSession(module, DCGANDiscriminator(**helper).to(device), config)
         elif isinstance(module, ResidualDecoder):
-            loss = CalibratedLikelihood(height)
-            encoder = ResidualEncoder(**options)
+            loss = CalibratedLikelihood(height, device=device)
+            encoder = ResidualEncoder(**options).to(device)
             session = VAESession(
                 encoder, module, config, loss=loss, warm_up=0.1, settings=settings, second=second
             )
         elif isinstance(module, StyleGAN2Generator):
-            discriminator = StyleGAN2Discriminator(**helper)
+            discriminator = StyleGAN2Discriminator(**helper).to(device)
             assert isinstance(settings, StyleGAN2Config)
             session = StyleGAN2Session(module, discriminator, config, settings, second=second)
         else:
             assert isinstance(module, ConvDecoder)
-            session = VAESession(ConvEncoder(**options), module, config, loss=negative_elbo)
+            session = VAESession(
+                ConvEncoder(**options).to(device), module, config, loss=negative_elbo
+            )
     return session, options
 
 

@@ -183,7 +183,8 @@ class StyleGAN2Session(Session):
         if settings.path_weight and self.steps % settings.path_every == 0:
             ws = self._ws(max(1, n // 2), rng)
             drawn = self._draw(ws, rng)
-            y = torch.randn(drawn.shape, generator=rng) / (drawn.shape[2] * drawn.shape[3]) ** 0.5
+            y = torch.randn(drawn.shape, generator=rng).to(drawn)
+            y = y / (drawn.shape[2] * drawn.shape[3]) ** 0.5
             penalty = self.path_length.penalty(drawn, ws, y)
             weight = settings.path_weight * settings.path_every
             update(self.generator_optimizer, penalty * weight)
@@ -200,16 +201,19 @@ class StyleGAN2Session(Session):
     def _ws(self, n: int, rng: torch.Generator) -> Float[Tensor, "n layers w_dim"]:
         """One w a layer; for a share of images a second w takes over at a random layer."""
         generator, layers = self.generator, self.generator.synthesis.num_ws
-        w = generator.mapping(torch.randn(n, *generator.latent_shape, generator=rng))
+        w = generator.mapping(self._z(n, rng))
         generator.mapping.follow(w.detach())
         ws = w[:, None].expand(-1, layers, -1)
         if not self.settings.mixing:
             return ws
-        other = generator.mapping(torch.randn(n, *generator.latent_shape, generator=rng))
+        other = generator.mapping(self._z(n, rng))
         cut = torch.randint(1, layers, (n, 1), generator=rng)
         mixed = torch.rand(n, 1, generator=rng) < self.settings.mixing
         second = mixed & (torch.arange(layers) >= cut)
-        return torch.where(second[:, :, None], other[:, None], ws)
+        return torch.where(second[:, :, None].to(ws.device), other[:, None], ws)
+
+    def _z(self, n: int, rng: torch.Generator) -> Float[Tensor, "n z_dim"]:
+        return torch.randn(n, *self.generator.latent_shape, generator=rng).to(self.device)
 
     def _draw(self, ws: Tensor, rng: torch.Generator) -> Float[Tensor, "n c h w"]:
         return self.generator.synthesis(ws, "random", rng)

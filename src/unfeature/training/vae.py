@@ -67,14 +67,14 @@ class VAESession(Session):
         self, images: Tensor, labels: Tensor, rng: torch.Generator, progress: float
     ) -> dict[str, float]:
         scheduled(self.optimizer, self.config.learning_rate, progress)
-        noise = torch.randn(len(images), *self.decoder.latent_shape, generator=rng)
+        noise = torch.randn(len(images), *self.decoder.latent_shape, generator=rng).to(images)
         beta = self.config.beta * (min(1.0, progress / self.warm_up) if self.warm_up else 1.0)
         reconstruction, kl = self.loss(self.encoder, self.decoder, images, noise, beta=beta)
         losses = {"reconstruction": reconstruction.item(), "kl": kl.item()}
         total = reconstruction + kl
         if self.second is not None:
             scheduled(self.second.optimizer, self.settings.judge_rate, progress)
-            drawn = self.decoder(torch.randn(noise.shape, generator=rng))
+            drawn = self.decoder(torch.randn(noise.shape, generator=rng).to(images))
             losses["second"], opinion = self.second(images, drawn)
             losses["decoder, second"] = opinion.item()
             total = total + self.settings.judge_weight * images[0].numel() * opinion
