@@ -19,6 +19,7 @@ from unfeature.attacking import attack_run
 from unfeature.compare import Place
 from unfeature.folder import RunFolder
 from unfeature.progress import Progress
+from unfeature.report.words import spanned
 from unfeature.settings import read_experiment
 
 METHODS = ("paper", "ours", "robust")
@@ -60,16 +61,17 @@ def _others(rows: dict[str, dict[str, Any]], space: str) -> dict[str, Any]:
 
 
 def as_table(rows: dict[str, dict[str, Any]]) -> str:
-    """Judged success of the gradient attack at every radius (naive in parentheses), and of the
+    """Judged success of the gradient attack at every radius (its interval; naive), and of the
     others at the largest."""
     points = next(iter(rows.values()))["gradient"]
     radii = ["∞" if point["epsilon"] is None else f"{point['epsilon']:g}" for point in points]
-    others = ("random", "along z_e", "along z_e found anew")
+    attacks = ("random", "along z_e", "along z_e found anew", "from f's answers")
+    others = [name for name in attacks if all(name in row for row in rows.values())]
     heads = ["generator", *(f"gradient, ε = {r}" for r in radii), *others, "FID", "IS"]
     lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
     for name, attacks in rows.items():
         cells = [
-            f"{point['judged']['value']:.1%} ({point['naive']['value']:.1%})"
+            f"{spanned(point['judged'], '.1%')} ({point['naive']['value']:.1%})"
             for point in attacks["gradient"]
         ]
         cells += [f"{attacks[other][-1]['judged']['value']:.1%}" for other in others]

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from unfeature.attack.base import climbed
 from unfeature.attack.direction import along, refitted
+from unfeature.attack.informed import informed
 from unfeature.attack.outcome import PictureGate, outcome
 from unfeature.attack.pgd import begin, pgd
 from unfeature.attack.random_search import random_search
@@ -192,6 +193,33 @@ def test_the_direction_attack_finds_what_lies_along_it(
     other = along(toy, corner.score, hidden, REGION, config, direction=random)
     assert found.success.double().mean() > other.success.double().mean()
     assert ((found.latents - hidden).norm(dim=1) <= 2.002).all()
+
+
+def test_who_has_the_original_asks_where_it_shows_the_feature(
+    toy: Generator, corner: FunctionLabeler, latents: Tensor
+) -> None:
+    """g draws the feature only where z·z_e < 0, so a linear gate at 0 hides it from whoever follows
+    f to where that is clearest."""
+    scores = corner.score(draw(toy, latents))
+    hidden = latents[scores < 0]
+    unit = refitted(latents, scores)
+
+    def gated(z: Tensor) -> Tensor:
+        images = toy(z)
+        return torch.where((z @ unit < 0)[:, None, None, None], images, -torch.ones_like(images))
+
+    config = AttackConfig(epsilon=2.0, steps=8, restarts=2)
+    knows = {"original": toy, "direction": unit}
+    found = informed(gated, corner.score, hidden, REGION, config, threshold=0.0, **knows)
+    assert ((found.latents - hidden).norm(dim=1) <= 2.002).all()
+    assert (corner.score(gated(found.latents))[found.success] > 0).all()
+    less = informed(gated, corner.score, hidden, REGION, config, **knows)
+    blind = random_search(gated, corner.score, hidden, REGION, config, seed=0)
+    for other in (less, blind):
+        assert found.success.double().mean() > other.success.double().mean()
+    # against the original itself it finds what the gradient finds
+    same = informed(toy, corner.score, hidden, REGION, config, **knows)
+    assert torch.equal(same.success, pgd(toy, corner.score, hidden, REGION, config).success)
 
 
 def test_along_a_direction_goes_to_the_edge_of_either_ball(toy: Generator) -> None:

@@ -28,6 +28,7 @@ from unfeature.labelers.classifier import ClassifierLabeler, same_classifier
 from unfeature.labelers.distil import distil
 from unfeature.labelers.function import same_function
 from unfeature.labels import LatentSet, sample_seeds
+from unfeature.learning import current_eraser
 from unfeature.panel import Panel, load_panel
 from unfeature.progress import Progress
 from unfeature.target import TargetVector
@@ -85,7 +86,8 @@ def attack_run(
         clean = clean_pictures(original, panel.judge, GATE_PICTURES, seed=experiment.seed)
         wanted, _ = extractor(clean)
     direction = TargetVector.load(run.target).direction
-    siege = Siege(attacker, panel.judge, gate, direction, extractor, wanted)
+    threshold = getattr(current_eraser(run, experiment, original), "threshold", None)
+    siege = Siege(attacker, panel.judge, gate, direction, extractor, wanted, original, threshold)
     seeds = sample_seeds(table.n, experiment.seed, "attack").tolist()
     found: dict[str, Any] = {
         "attacker": attacker.name,

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from unfeature import avatars

@@ -9,6 +9,7 @@
 
 from unfeature.attack.base import Found
 from unfeature.attack.direction import along, refitted
+from unfeature.attack.informed import informed
 from unfeature.attack.pgd import pgd
 from unfeature.attack.random_search import random_search
 from unfeature.attack.region import Ball, Ellipsoid, Region, Shell, plausible
@@ -22,6 +23,7 @@ __all__ = [
     "Region",
     "Shell",
     "along",
+    "informed",
     "pgd",
     "plausible",
     "random_search",

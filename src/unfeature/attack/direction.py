@@ -1,4 +1,4 @@
-"""The attacker who knows how it was done: along z_e, and along a direction found anew in g.
+"""The attacker who knows the direction: along z_e, and along one that is found anew in g.
 
 Moon et al. remove what lies along z_e. If g only moved the feature elsewhere along a line, walking
 that line finds it.

@@ -1,6 +1,7 @@
 """One generator under every attack in the latent, at rising radii."""
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from unfeature.attack.base import Found
 from unfeature.attack.direction import along, refitted
+from unfeature.attack.informed import informed
 from unfeature.attack.outcome import PictureGate, outcome
 from unfeature.attack.pgd import pgd
 from unfeature.attack.random_search import random_search
@@ -34,6 +36,8 @@ class Siege:
         gate: tells pictures from nonsense; None lets all pass.
         direction: z_e, in the original's latents, flattened or not.
         extractor, wanted: for FID and IS of attacked pictures: of what, and against which features.
+        original, threshold: f, and t of a linear gate, for the attacker who knows them; without f
+            there is no such attack.
     """
 
     attacker: Labeler
@@ -42,6 +46,8 @@ class Siege:
     direction: Float[Tensor, "*latent"]
     extractor: Extractor | None = None
     wanted: Float[Tensor, "m d"] | None = None
+    original: Generator | None = None
+    threshold: float | None = None
 
     def of(
         self, generator: Generator, seeds: list[int], table: AttackTable, *, seed: int = 0
@@ -65,12 +71,20 @@ class Siege:
         latents = region.inside(generator.latents_from_seeds(seeds))
         pictures = draw(generator, latents)
         again = refitted(latents, judged(self.attacker, pictures))
-        attacks = {
+        attacks: dict[str, Callable[..., Found]] = {
             "gradient": partial(pgd, seed=seed),
             "random": partial(random_search, seed=seed),
             "along z_e": partial(along, direction=direction),
             "along z_e found anew": partial(along, direction=again),
         }
+        if self.original is not None:
+            attacks["from f's answers"] = partial(
+                informed,
+                original=self.original,
+                direction=direction,
+                threshold=self.threshold,
+                seed=seed,
+            )
         found: dict[str, Any] = {}
         for name, attack in attacks.items():
             best: Found | None = None

@@ -86,6 +86,11 @@ COLUMNS: tuple[tuple[str, tuple[str, ...], str], ...] = (
 )
 
 
+COLLATERAL = (
+    ("L1 elsewhere (pictures that never had it)", ("l1",)),
+    ("other attributes changed (pictures that never had it)", ("lacking", "changed")),
+)
+"""What else changed, in the plots: title, where it is measured."""
 DIFFERENCES = (
     ("target ratio", "target", "+.2%"),
     ("L1", "l1", "+.4f"),
@@ -101,7 +106,9 @@ def cells(row: Row) -> dict[str, str]:
     left = _spread(ratios, ".2%") if len(ratios) > 1 else one
     found = {"method": row.name, "left": left}
     for title, path, form in COLUMNS:
-        found[title] = _spread(row.values(*path), form)
+        values = row.values(*path)
+        of = row.measured[0].get(path[0]) if "changed" in path and len(values) == 1 else None
+        found[title] = spanned(of["changed"], form) if of else _spread(values, form)
     for title, key in (("seconds", "seconds"), ("MB", "megabytes")):
         found[title] = _spread([cost[key] for cost in row.costs], ".0f")
     return found | {"notes": row.notes}
@@ -159,7 +166,9 @@ def _difference(duels: Sequence[Figures], key: str, form: str) -> str:
     """The difference on the same latents with its p-value; of several seeds, the mean of theirs
     with its t-interval."""
     if len(duels) == 1:
-        return f"{duels[0][key]['value']:{form}} (p = {duels[0][f'p_{key}']:.2g})"
+        p = duels[0][f"p_{key}"]
+        said = "p < 1e-300" if p < 1e-300 else f"p = {p:.2g}"
+        return f"{duels[0][key]['value']:{form}} ({said})"
     found = mean(torch.tensor([duel[key]["value"] for duel in duels]))
     return f"{found.value:{form}} [{found.low:{form}}, {found.high:{form}}]"
 
@@ -176,7 +185,11 @@ def render_comparison(feature: str, rows: Sequence[Row], viewer: dict[str, Tenso
         feature=feature,
         rows=used(rows),
         standing=standing(rows),
-        plot=plots.fronts([(row.name, *_extent(row)) for row in rows if row.point]),
+        fronts=[
+            plots.fronts(points, title)
+            for title, path in COLLATERAL
+            if len(points := _points(rows, path)) > 1
+        ],
         names=list(viewer),
         sheet=base64.b64encode(sheet(viewer)).decode(),
         bars=bars,
@@ -191,13 +204,19 @@ def sheet(viewer: dict[str, Tensor]) -> bytes:
     return png(page, zoom=2 if next(iter(viewer.values())).shape[-1] < 48 else 1)
 
 
-def _extent(row: Row) -> tuple[plots.Extent, plots.Extent]:
-    """Where a method lies in the plot, with intervals: over seeds, or else of the one run."""
-    return tuple(  # type: ignore[return-value]
-        plots.Extent(
-            sum(row.values(key, "value")) / len(row.measured),
-            min(row.values(key, "low")),
-            max(row.values(key, "high")),
-        )
-        for key in ("target", "l1")
-    )
+def _points(
+    rows: Sequence[Row], path: tuple[str, ...]
+) -> list[tuple[str, plots.Extent, plots.Extent]]:
+    """Where the methods lie in a plot: name, target ratio, and what else changed."""
+    return [
+        (row.name, _extent(row, ("target",)), _extent(row, path))
+        for row in rows
+        if row.values(*path, "value")
+    ]
+
+
+def _extent(row: Row, path: tuple[str, ...]) -> plots.Extent:
+    """A figure with its interval: over seeds, or else of the one run."""
+    values = row.values(*path, "value")
+    low, high = min(row.values(*path, "low")), max(row.values(*path, "high"))
+    return plots.Extent(sum(values) / len(values), low, high)

@@ -111,7 +111,7 @@ def render(data: ReportData) -> str:
         outcome=overall(data.criteria),
         attack=attack_rows(data.attack) if data.attack else [],
         attack_notes=attack_text(data.attack) if data.attack else [],
-        sieges=plots.success_curves(data.attack["generators"]) if data.attack else [],
+        sieges=_attack_charts(data.attack) if data.attack else [],
         changes=[
             (name, plots.change_bars(row["changes"]))
             for name, row in data.examination.get("collateral", {}).items()
@@ -122,6 +122,13 @@ def render(data: ReportData) -> str:
         quality={name: asdict(value) for name, value in data.verdict.quality.items()},
         measures=MEASURES,
     )
+
+
+def _attack_charts(attack: dict[str, Any]) -> list[str]:
+    charts = plots.success_curves(attack["generators"])
+    if attack.get("relearning"):
+        charts.append(plots.relearning_curves(attack["relearning"]))
+    return charts
 
 
 def picks(pairs: Pairs, columns: int) -> list[tuple[str, str, Int[Tensor, " k"]]]:

@@ -77,16 +77,16 @@ class Extent:
     high: float
 
 
-def fronts(points: Sequence[tuple[str, Extent, Extent]]) -> str:
-    """Name, target ratio and L1 elsewhere of each method, one point with error bars each; the
-    lower left is better."""
-    figure, axes = _axes("L1 elsewhere (pictures that never had it)", "target ratio")
+def fronts(points: Sequence[tuple[str, Extent, Extent]], title: str) -> str:
+    """Name, target ratio and what else changed (`title`), a point with error bars for each method;
+    the lower left is better."""
+    figure, axes = _axes(title, "target ratio")
     figure.set_size_inches(7.0, 4.2)
-    for i, (name, target, l1) in enumerate(points):
+    for i, (name, target, changed) in enumerate(points):
         axes.errorbar(
-            l1.value,
+            changed.value,
             target.value,
-            xerr=[[l1.value - l1.low], [l1.high - l1.value]],
+            xerr=[[changed.value - changed.low], [changed.high - changed.value]],
             yerr=[[target.value - target.low], [target.high - target.value]],
             marker="o",
             markersize=5,
@@ -95,15 +95,16 @@ def fronts(points: Sequence[tuple[str, Extent, Extent]]) -> str:
             label=name,
         )
     axes.set_yscale("symlog", linthresh=0.01)
-    axes.set_xlim(left=-0.002)
+    widest = max(changed.high for _, _, changed in points)
+    axes.set_xlim(left=-0.02 * widest)
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False, fontsize=8)
     return _svg(figure)
 
 
 def success_curves(generators: dict[str, Any]) -> list[str]:
-    """Success of the gradient attack against ε (judged solid, naive dashed), and of gradient and
-    random search against queries. `generators`: what `attack.json` says of each."""
+    """Success of the gradient attack against ε (judged solid, with its interval; naive dashed), and
+    of gradient and random search against queries. `generators`: what `attack.json` says of each."""
     by_radius, axes = _axes("ε (the last point: all plausible latents)", "success, gradient attack")
     by_queries, others = _axes("pictures drawn", "naive success (dotted: random search)")
     for color, (name, attacks) in zip(COLORS, generators.items(), strict=False):
@@ -115,6 +116,8 @@ def success_curves(generators: dict[str, Any]) -> list[str]:
             ys = [point[key]["value"] for point in points]
             label = name if key == "judged" else None
             axes.plot(xs, ys, style, color=color, label=label, marker="o", markersize=3)
+        low, high = ([point["judged"][key] for point in points] for key in ("low", "high"))
+        axes.fill_between(xs, low, high, color=color, alpha=0.15, linewidth=0)
         for key, style in (("gradient", "-"), ("random", ":")):
             curve = attacks[f"{key}, queries"]
             xs, ys = [p["queries"] for p in curve], [p["success"] for p in curve]
@@ -124,6 +127,19 @@ def success_curves(generators: dict[str, Any]) -> list[str]:
         each.set_ylim(0, 1.02)
         each.legend(frameon=False, fontsize=8)
     return [_svg(by_radius), _svg(by_queries)]
+
+
+def relearning_curves(generators: dict[str, Any]) -> str:
+    """Target ratio against steps of relearning, a line for each generator and number of pictures.
+    `generators`: what `attack.json` says of relearning."""
+    figure, axes = _axes("steps of relearning", "target ratio")
+    for color, (name, lessons) in zip(COLORS, generators.items(), strict=False):
+        for style, row in zip(("-", "--", ":", "-."), lessons, strict=False):
+            title = f"{name}, {row['pictures']} pictures"
+            axes.plot(row["steps"], row["ratios"], style, color=color, label=title)
+    axes.set_ylim(bottom=0)
+    axes.legend(frameon=False, fontsize=8)
+    return _svg(figure)
 
 
 def change_bars(changes: dict[str, Any]) -> str:

@@ -1,0 +1,61 @@
+"""What the benchmarks make of what they find: tables, and whether aims are met."""
+
+from typing import Any
+
+import pytest
+from benchmarks import aims, attacks
+from benchmarks.paper import filled
+
+
+def share(value: float) -> dict[str, float]:
+    return {"value": value, "low": value - 0.01, "high": value + 0.01}
+
+
+def attacked(*judged: float) -> dict[str, Any]:
+    radii = [0.0, 1.0, 2.0, None]
+    points = [
+        {"epsilon": radius, "judged": share(value), "naive": share(value + 0.1)}
+        for radius, value in zip(radii, judged, strict=True)
+    ]
+    last = {"judged": share(0.07)}
+    return {"gradient": points, **{key: [last] for key in ("random", "along z_e")},
+            "along z_e found anew": [last]}  # fmt: skip
+
+
+def measured(left: float, l1: float) -> dict[str, Any]:
+    return {"target": share(left), "l1": share(l1)}
+
+
+def test_aims_that_are_missed_are_said_to_be() -> None:
+    paper = {"unlearned": attacked(0.1, 0.4, 0.8, 1.0), "oracle": attacked(0.1, 0.1, 0.1, 1.0)}
+    robust = {"unlearned": attacked(0.3, 0.2, 0.41, 1.0)}
+    success, left, l1, oracle = aims.row(paper, robust, measured(0.1, 0.4), measured(0.1, 0.2))
+    # at 0 nothing was attacked, and beyond 2 there is no aim
+    assert success == "1: 20.0% / 40.0%; 2: 41.0% / 80.0% **missed**"
+    assert left == "10.00% / 10.00%"
+    assert l1 == "0.2000 / 0.4000, 50%"
+    assert oracle == "1: 20.0% / 10.0% **missed**; 2: 41.0% / 10.0% **missed**"
+    worse = aims.row(paper, robust, measured(0.1, 0.4), measured(0.11, 0.21))
+    assert worse[1].endswith("**missed**")
+    assert worse[2].endswith("**missed**")
+    without = {"unlearned": paper["unlearned"]}
+    assert aims.row(without, robust, measured(0.1, 0.4), measured(0.1, 0.2))[3] == "–"
+
+
+def test_a_table_of_attacks_has_what_all_rows_have() -> None:
+    rows = {"original (z)": attacked(0.3, 0.5, 0.9, 1.0), "ours": attacked(0.0, 0.1, 0.2, 0.3)}
+    rows["ours"]["from f's answers"] = [{"judged": share(0.4)}]
+    head, _, original, ours = attacks.as_table(rows).splitlines()
+    assert "gradient, ε = ∞" in head
+    assert "from f's answers" not in head
+    assert "| 90.0% [89.0%, 91.0%] (100.0%) |" in original
+    assert "| 20.0% [19.0%, 21.0%] (30.0%) |" in ours
+
+
+def test_a_table_takes_its_place_and_no_other() -> None:
+    text = "a\n<!-- one -->\nold\n<!-- end -->\n<!-- two -->\nkept\n<!-- end -->\n"
+    made = filled(text, "one", "new\n")
+    assert "old" not in made
+    assert "new" in made
+    assert made.count("kept") == 1
+    assert filled(text, "three", "x\n") == text
