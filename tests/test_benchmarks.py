@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import pytest
 from benchmarks import aims, attacks
 from benchmarks.paper import filled
 
