@@ -13,9 +13,10 @@ from unfeature.generator import Generator, draw
 from unfeature.labelers import FunctionLabeler
 from unfeature.labelers.classifier import ClassifierLabeler, keeping
 from unfeature.labels import LatentSet
-from unfeature.loss import asked_loss
+from unfeature.loss import Question, asked_loss
 from unfeature.search import SURE, strayed
 from unfeature.settings import check_experiment
+from unfeature.sharpen import look_closely
 from unfeature.target import TargetVector
 from unfeature.unlearn import unlearn
 
@@ -98,7 +99,8 @@ def test_what_the_labeller_adds_to_the_loss_is_each_pictures_own(judge: Classifi
     drawn, taught = torch.rand(2, 9, 1, 16, 16, generator=random) * 0.2 - 0.1
     sim = torch.arange(9) % 3 == 0
     asked = keeping(judge, ("left", "lower"))
-    found = asked_loss(drawn, taught, sim, alpha=0.5, gone=1.0, keep=1.0, labeler=asked)
+    question = Question(asked, gone=1.0, keep=1.0)
+    found = asked_loss(question, drawn, *question.answer(taught, sim), sim, alpha=0.5)
     total = more = 0.0
     for a, b, edited in zip(drawn, taught, sim, strict=True):
         odds, kept = (Halves()(picture[None])[0, [2, 1]] for picture in (a, b))
@@ -108,9 +110,11 @@ def test_what_the_labeller_adds_to_the_loss_is_each_pictures_own(judge: Classifi
     assert more > 0
     assert float(found.keep) == pytest.approx(total / 9, rel=1e-5)
     assert float(found.gone) == pytest.approx(more / 9, rel=1e-5)
-    closely = asked_loss(
-        drawn, taught, sim, alpha=0.5, gone=1.0, keep=1.0, labeler=asked, sharpen=2.0
-    )
+    sharp = replace(question, sharpen=2.0)
+    closely = asked_loss(sharp, drawn, *sharp.answer(taught, sim), sim, alpha=0.5)
+    every, some = (look_closely(asked, drawn, 2.0, where)[0] for where in (None, sim))
+    torch.testing.assert_close(some[sim], every[sim])
+    torch.testing.assert_close(some[~sim], asked.score(drawn)[~sim])
     assert torch.equal(closely.keep, found.keep)
     assert not torch.equal(closely.gone, found.gone)
 

@@ -107,11 +107,14 @@ def test_resumed_is_bit_for_bit_the_same(
 def test_the_last_rows_of_a_batch_are_the_attackers() -> None:
     def lesson(value: float, n: int) -> Lesson:
         images = torch.full((n, 1, 2, 2), value)
-        return Lesson(torch.full((n, 3), value), images, torch.ones(n, dtype=torch.bool))
+        answer = torch.full((n,), value), torch.full((n, 2), value)
+        return Lesson(torch.full((n, 3), value), images, torch.ones(n, dtype=torch.bool), *answer)
 
     both = with_attack(lesson(0.0, 8), lesson(1.0, 3))
     assert both.latents[:, 0].tolist() == [0, 0, 0, 0, 0, 1, 1, 1]
+    assert both.scores.tolist() == [0, 0, 0, 0, 0, 1, 1, 1]
     assert both.images.shape == (8, 1, 2, 2)
+    assert both.odds.shape == (8, 2)
 
 
 def test_mistakes(toy: Generator, eraser: ImageEraser, corner: FunctionLabeler) -> None:

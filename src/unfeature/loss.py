@@ -69,6 +69,29 @@ def unlearning_loss(
 
 
 @dataclass(frozen=True)
+class Question:
+    """What the labeller is asked of g's pictures: for L_gone and L_keep.
+
+    Attributes:
+        labeler: can be differentiated; it may see attributes in `look`.
+        gone, keep: the terms' weights λ.
+        sharpen: for the feature, the pictures are looked at sharpened, too, as the search does.
+    """
+
+    labeler: Labeler
+    gone: float
+    keep: float
+    sharpen: float = 0.0
+
+    def answer(
+        self, images: Float[Tensor, "n c h w"], sim: Bool[Tensor, " n"]
+    ) -> tuple[Float[Tensor, " n"], Float[Tensor, "n k"]]:
+        """Scores s and log-odds A. Only where the gate is open does the score count, so the others
+        are not looked at as closely."""
+        return look_closely(self.labeler, images, self.sharpen if self.gone else 0.0, sim)
+
+
+@dataclass(frozen=True)
 class Asked:
     """What the labeller says of g's pictures against the teacher's: L_gone and L_keep, each a
     scalar tensor."""
@@ -78,36 +101,31 @@ class Asked:
 
 
 def asked_loss(
+    question: Question,
     drawn: Float[Tensor, "n c h w"],
-    taught: Float[Tensor, "n c h w"],
+    scores: Float[Tensor, " n"],
+    odds: Float[Tensor, "n k"],
     sim: Bool[Tensor, " n"],
     *,
     alpha: float,
-    gone: float,
-    keep: float,
-    labeler: Labeler,
-    sharpen: float = 0.0,
 ) -> Asked:
     """How far g's pictures show more of the feature than the teacher's, where the gate is open, and
     how far attributes have strayed from the teacher's (`unfeature.search.strayed`); a picture
     counts as much as in the paper's loss.
 
     Args:
-        gone, keep: their weights λ.
-        labeler: can be differentiated; it may see attributes in `look`.
-        sharpen: for the feature, the pictures are looked at sharpened, too, as the search does.
+        scores, odds: the answer (`Question.answer`) for the teacher's pictures.
 
     Raises:
         UserError: attributes are to be kept, and the labeller sees none.
     """
-    amount = sharpen if gone else 0.0
-    with torch.no_grad():
-        wanted, kept = look_closely(labeler, taught, amount)
-    if keep and not kept.shape[1]:
+    if question.keep and not odds.shape[1]:
         raise UserError(
-            f"unlearn.keep needs a labeller that sees other attributes; '{labeler.name}' sees none"
+            "unlearn.keep needs a labeller that sees other attributes; "
+            f"'{question.labeler.name}' sees none"
         )
-    scores, odds = look_closely(labeler, drawn, amount)
-    more = torch.where(sim, (scores - wanted).clamp(min=0), 0)
+    seen, now = question.answer(drawn, sim)
+    more = torch.where(sim, (seen - scores).clamp(min=0), 0)
     weight = torch.where(sim, alpha, 1.0)
-    return Asked(gone * (alpha * more.mean()), keep * (weight * strayed(odds, kept)).mean())
+    gone = question.gone * (alpha * more.mean())
+    return Asked(gone, question.keep * (weight * strayed(now, odds)).mean())

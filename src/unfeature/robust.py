@@ -6,6 +6,7 @@ feature in g(z′), or comes nearest to it. There g learns what it learns everyw
 erased picture, or f(z′) where the original's own picture lacks the feature.
 """
 
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from unfeature.erase import Eraser
 from unfeature.errors import UserError
 from unfeature.generator import Generator
 from unfeature.labelers.base import Labeler
-from unfeature.pool import Lesson, teach
+from unfeature.pool import Answer, Lesson, teach
 from unfeature.seeds import rng
 
 
@@ -38,10 +39,11 @@ class Attacker:
         labeler: Labeler,
         config: UnlearnConfig,
         *,
+        answer: Answer | None = None,
         seed: int,
     ):
         self.original, self.eraser, self.labeler = original, eraser, labeler
-        self.config, self.seed = config, seed
+        self.config, self.answer, self.seed = config, answer, seed
         self.region = plausible(original)
         self.rows = round(config.robust * config.batch_size)
         if not self.rows:
@@ -59,7 +61,7 @@ class Attacker:
             self.latents = self.climb(student, self.latents, self.centers)
             self._lesson = None
         if self._lesson is None:
-            self._lesson = teach(self.original, self.eraser, self.latents)
+            self._lesson = teach(self.original, self.eraser, self.latents, self.answer)
         return self._lesson
 
     def climb(
@@ -112,8 +114,5 @@ class Attacker:
 def with_attack(lesson: Lesson, attacked: Lesson) -> Lesson:
     """A batch whose last rows are the attacker's."""
     kept = len(lesson.latents) - len(attacked.latents)
-    return Lesson(
-        torch.cat([lesson.latents[:kept], attacked.latents]),
-        torch.cat([lesson.images[:kept], attacked.images]),
-        torch.cat([lesson.edited[:kept], attacked.edited]),
-    )
+    pairs = ((getattr(lesson, f.name), getattr(attacked, f.name)) for f in fields(lesson))
+    return Lesson(*(torch.cat([part[:kept], other]) for part, other in pairs))

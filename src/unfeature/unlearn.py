@@ -13,7 +13,7 @@ from unfeature.erase import Eraser
 from unfeature.errors import UserError
 from unfeature.generator import Generator
 from unfeature.labelers.base import Labeler
-from unfeature.loss import asked_loss, unlearning_loss
+from unfeature.loss import Question, asked_loss, unlearning_loss
 from unfeature.msssim import MSSSIM
 from unfeature.pool import LessonPool
 from unfeature.robust import Attacker, with_attack
@@ -98,8 +98,12 @@ def unlearn(
     for name in ("robust", "gone", "keep"):
         if getattr(config, name) and labeler is None:
             raise UserError(f"unlearn.{name} needs a labeller that a program can call")
+    question = answer = None
+    if (config.gone or config.keep) and labeler is not None:
+        question = Question(labeler, config.gone, config.keep, sharpen)
+        answer = question.answer
     if config.robust and labeler is not None:
-        attacker = Attacker(original, eraser, labeler, config, seed=seed)
+        attacker = Attacker(original, eraser, labeler, config, answer=answer, seed=seed)
     start, history = 0, []
     if resume is not None:
         start = resume["step"]
@@ -112,7 +116,13 @@ def unlearn(
         if settled(history, config):  # it had already ended early
             return
     pool = LessonPool(
-        original, eraser, config.batch_size, chunks=config.pool, reuse=config.reuse, seed=seed
+        original,
+        eraser,
+        config.batch_size,
+        chunks=config.pool,
+        reuse=config.reuse,
+        answer=answer,
+        seed=seed,
     )
     msssim = MSSSIM(*original.image_shape[1:], device=original.device)
 
@@ -138,16 +148,9 @@ def unlearn(
             drawn, lesson.images, lesson.edited, alpha=config.alpha, msssim=msssim
         )
         gone = keep = torch.zeros_like(loss.total)
-        if (config.gone or config.keep) and labeler is not None:
+        if question is not None:
             asked = asked_loss(
-                drawn,
-                lesson.images,
-                lesson.edited,
-                alpha=config.alpha,
-                gone=config.gone,
-                keep=config.keep,
-                labeler=labeler,
-                sharpen=sharpen,
+                question, drawn, lesson.scores, lesson.odds, lesson.edited, alpha=config.alpha
             )
             gone, keep = asked.gone, asked.keep
         whole = loss.total + gone + keep
