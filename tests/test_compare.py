@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from unfeature.cli import main
+from unfeature.comparison import read_comparison
 
 COMPARISON = """
 experiment = "experiment.toml"
@@ -22,8 +23,7 @@ data_n = 300
 [methods.ours]
 kind = "unlearn"
 [methods.paper]
-kind = "unlearn"
-set = ["erase.gate=paper", "erase.path=line"]
+kind = "paper"
 [methods.redaction]
 kind = "redaction"
 steps = 2
@@ -34,6 +34,18 @@ kind = "rejection"
 kind = "folder"
 path = "oracle"
 """
+
+
+def test_the_papers_method_is_the_papers(comparison: Path) -> None:
+    read = read_comparison(comparison, ["methods.paper.set=['unlearn.steps=7']"])
+    ours, paper = read.resolved("ours"), read.resolved("paper", 3)
+    assert (paper.erase.gate, paper.erase.path, paper.erase.keep) == ("paper", "line", ())
+    loop = paper.unlearn
+    assert (loop.alpha, loop.gone, loop.keep, loop.robust) == (1, 0, 0, 0)
+    assert (loop.pool, loop.reuse) == (1, 1)  # fresh latents each step
+    assert (loop.average, loop.warmup, loop.final_rate) == (0, 0, 1)  # plain Adam
+    assert (loop.steps, paper.seed) == (7, 3)
+    assert (ours.erase.gate, ours.unlearn.steps) == ("image", 60)
 
 
 @pytest.fixture

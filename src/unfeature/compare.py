@@ -28,7 +28,7 @@ from unfeature.adapters.files import (
 )
 from unfeature.adapters.pretrained import load_generator, save_generator
 from unfeature.adapters.sources import load_source
-from unfeature.comparison import Comparison, Folder, Unlearn, slug
+from unfeature.comparison import Comparison, Folder, Paper, Unlearn, slug
 from unfeature.config import Experiment
 from unfeature.errors import UserError
 from unfeature.evaluate.contest import Jury, Sight, held_against, measure
@@ -170,7 +170,7 @@ def train(comparison: Comparison, path: Path, name: str, seed: int, quiet: bool)
     place, method = Place(path), comparison.methods[name]
     folder = place.method(name, seed)
     make_folder(folder)
-    if isinstance(method, Unlearn):
+    if isinstance(method, Unlearn | Paper):
         experiment = comparison.resolved(name, seed)
         run = run_experiment(
             experiment, folder / "run", resume=True, until="unlearn", progress=Progress(quiet)
@@ -217,7 +217,7 @@ def _load_made(comparison: Comparison, place: Place, name: str, seed: int) -> Ge
     method = comparison.methods[name]
     folder, config = place.method(name, seed), comparison.resolved().generator
     factory = config.factory
-    if isinstance(method, Unlearn):
+    if isinstance(method, Unlearn | Paper):
         return load_generator(folder / "run" / "unlearned", factory=factory)
     if isinstance(method, Folder):
         made = load_generator(Path(method.path), factory=factory)

@@ -29,12 +29,30 @@ def slug(name: str) -> str:
     return name.replace(",", "").replace(" ", "-")
 
 
+PAPER = (
+    *("erase.gate=paper", "erase.path=line", "erase.keep=[]"),
+    *("unlearn.alpha=1", "unlearn.gone=0", "unlearn.keep=0"),
+    *("unlearn.pool=1", "unlearn.reuse=1", "unlearn.average=0"),
+    *("unlearn.warmup=0", "unlearn.final_rate=1"),
+)
+"""The paper's method to the letter: its gate and its loss, fresh latents each step, plain Adam."""
+
+
 class Unlearn(Settings):
-    """This project's method, or the paper's, as the experiment's settings say."""
+    """This project's method, as the experiment's settings say."""
 
     kind: Literal["unlearn"] = "unlearn"
     set: tuple[str, ...] = ()
-    """Settings that differ from the experiment's, e.g. "erase.gate=paper"."""
+    """Settings that differ from the experiment's, e.g. "unlearn.robust=0.25"."""
+
+
+class Paper(Settings):
+    """The method of Moon, Cho and Kim (AAAI 2024), with the experiment's number of steps and
+    rounds."""
+
+    kind: Literal["paper"] = "paper"
+    set: tuple[str, ...] = ()
+    """Settings that differ from the paper's, or that it leaves open, e.g. "unlearn.steps=500"."""
 
 
 class Folder(Settings):
@@ -48,7 +66,7 @@ class Folder(Settings):
 
 
 AnyMethod = Annotated[
-    Unlearn | Folder | FinetuneGAN | FinetuneVAE | Redaction | Adapt | Amnesia | Rejection,
+    Unlearn | Paper | Folder | FinetuneGAN | FinetuneVAE | Redaction | Adapt | Amnesia | Rejection,
     Field(discriminator="kind"),
 ]
 
@@ -123,7 +141,11 @@ class Comparison(Settings):
             UserError: its file cannot be read, or a setting is wrong.
         """
         method = self.methods[name] if name else None
-        changes = [*self.set, *(method.set if isinstance(method, Unlearn) else ())]
+        changes = list(self.set)
+        if isinstance(method, Paper):
+            changes += PAPER
+        if isinstance(method, Unlearn | Paper):
+            changes += method.set
         if seed is not None:
             changes.append(f"seed={seed}")
         return read_experiment(Path(self.experiment), changes)
