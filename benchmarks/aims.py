@@ -6,7 +6,7 @@
 Against the paper's version: at most half its judged success at every radius up to 2, no more of the
 feature left, at most half its L1 on pictures that never had it; against the oracle, where there is
 one: at most 1.5 times its success. Measures nothing; fills docs/results.md between
-`<!-- attack aims -->` and `<!-- end -->`.
+`<!-- attack aims -->` and `<!-- end -->`, where rows of comparisons that are not in the folder stay.
 """
 
 import argparse
@@ -27,7 +27,8 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="of comparisons; all by default")
     parser.add_argument("-o", "--output", type=Path, default=Path("runs/paper"))
     arguments = parser.parse_args()
-    lines = ["| " + " | ".join(HEADS) + " |", "|" + " --- |" * len(HEADS)]
+    text = RESULTS.read_text()
+    lines = written(text)
     for name in arguments.names or sorted(path.name for path in arguments.output.iterdir()):
         place = Place(arguments.output / name)
         attacks = [RunFolder(place.method(m, 0) / "run").attack for m in ("paper", "robust")]
@@ -35,10 +36,18 @@ def main() -> None:
             paper, robust = (read_json(path)["generators"] for path in attacks)
             measured = {row["name"]: row for row in read_json(place.path / "comparison.json")}
             cells = row(paper, robust, *(measured[m]["measured"][0] for m in ("paper", "robust")))
-            lines.append("| " + " | ".join([name, *cells]) + " |")
-    table = "\n".join(lines) + "\n"
-    RESULTS.write_text(filled(RESULTS.read_text(), "attack aims", table))
+            lines[name] = "| " + " | ".join([name, *cells]) + " |"
+    heads = ["| " + " | ".join(HEADS) + " |", "|" + " --- |" * len(HEADS)]
+    table = "\n".join([*heads, *(lines[name] for name in sorted(lines))]) + "\n"
+    RESULTS.write_text(filled(text, "attack aims", table))
     print(table)
+
+
+def written(text: str) -> dict[str, str]:
+    """The rows that the document has, by the comparison's name, which is their first word."""
+    block = text.partition("<!-- attack aims -->")[2].partition("<!-- end -->")[0]
+    rows = [line for line in block.splitlines() if line.startswith("|") and " --- " not in line]
+    return {row.split()[1]: row for row in rows[1:]}
 
 
 def row(

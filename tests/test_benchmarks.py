@@ -41,6 +41,12 @@ def test_aims_that_are_missed_are_said_to_be() -> None:
     assert aims.row(without, robust, measured(0.1, 0.4), measured(0.1, 0.2))[3] == "–"
 
 
+def test_rows_of_other_comparisons_stay() -> None:
+    table = "| comparison | left |\n| --- | --- |\n| a_b (three seeds) | 1% |\n| c | 2% |\n"
+    text = f"| x | y |\n<!-- attack aims -->\n\n{table}\n<!-- end -->\n| z | 3 |\n"
+    assert aims.written(text) == {"a_b": "| a_b (three seeds) | 1% |", "c": "| c | 2% |"}
+
+
 def test_a_table_of_attacks_has_what_all_rows_have() -> None:
     rows = {"original (z)": attacked(0.3, 0.5, 0.9, 1.0), "ours": attacked(0.0, 0.1, 0.2, 0.3)}
     rows["ours"]["from f's answers"] = [{"judged": share(0.4)}]
