@@ -5,8 +5,8 @@
 
 Against the paper's version: at most half its judged success at every radius up to 2, no more of the
 feature left, at most half its L1 on pictures that never had it; against the oracle, where there is
-one: at most 1.5 times its success. Measures nothing; fills docs/results.md between
-`<!-- attack aims -->` and `<!-- end -->`, where rows of comparisons that are not in the folder stay.
+one: at most 1.5 times its success. Measures nothing; fills docs/results.md between its marks,
+`<!-- attack aims -->` and `<!-- end -->`; rows of comparisons that are not in the folder stay.
 """
 
 import argparse
