@@ -5,6 +5,7 @@ The public names, in the order of the pipeline.
 
 from unfeature import avatars, labelers
 from unfeature.adapters.sources import load, load_judge
+from unfeature.attacking import attack_run
 from unfeature.config import EraseConfig, Experiment, UnlearnConfig
 from unfeature.diagnostics import diagnose
 from unfeature.erase import Eraser, ImageEraser, LinearEraser
@@ -34,6 +35,7 @@ __all__ = [
     "UnlearnConfig",
     "UserError",
     "Verdict",
+    "attack_run",
     "avatars",
     "diagnose",
     "draw",

@@ -38,7 +38,7 @@ GATE_PICTURES = 4000
 
 def attack_run(
     run: RunFolder,
-    progress: Progress,
+    progress: Progress | None = None,
     *,
     oracle: Path | None = None,
     allow_same_judge: bool = False,
@@ -56,6 +56,7 @@ def attack_run(
     """
     run.require("unlearn")
     began = time.perf_counter()
+    progress = progress or Progress(quiet=True)
     experiment = run.experiment()
     table = experiment.attack
     generators = _generators(run, experiment, oracle)
