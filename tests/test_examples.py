@@ -1,5 +1,6 @@
 """The third-party generators in the shared folder, and the acceptance program of the design."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,17 @@ def test_a_third_partys_generator_end_to_end(
     z = before.sample_latents(800, torch.Generator().manual_seed(0))
     ratios = [(judged(by, uf.draw(g, z)) > 0).float().mean().item() for g in (before, after)]
     assert ratios[1] < 0.4 * ratios[0]
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_readmes_python_runs(number: int, capsys: pytest.CaptureFixture[str]) -> None:
+    readme = (ROOT / "README.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    assert len(blocks) == 2
+    code = blocks[number].replace("steps=600", "steps=12").replace("n=2000", "n=400")
+    exec(compile(code, "README.md", "exec"), {})
+    if number == 1:
+        assert "[" in capsys.readouterr().out  # the verdict, with its interval
 
 
 def test_the_designs_program() -> None:
