@@ -5,8 +5,10 @@
 
 One run a variant, all from the same latents, labels and number of steps; a run that is there is
 not made again. The columns: what is left of the feature; how many of the other attributes changed
-in pictures that had it and in pictures that never had it; mean L1 to the counterfactual; FID, in
-the referee's features, to fresh avatars without the feature.
+in pictures that had it and in pictures that never had it; what became of "old" in those that had
+it (share before → after, and in how many it changed); mean L1 to the counterfactual, and how many
+other attributes differ from it (before → after); FID, in the referee's features, to fresh avatars
+without the feature.
 """
 
 import argparse
@@ -21,10 +23,11 @@ from unfeature.evaluate.quality import fid
 from unfeature.folder import RunFolder
 from unfeature.labels import sample_seeds
 from unfeature.progress import Progress
+from unfeature.report.words import spanned
 
 FRESH = 70_000_000
 PROTECT = "target.protect=['old', 'male', 'grey_hair', 'smile']"
-BEFORE = ["label.threshold=-3", "unlearn.gone=0"]
+BEFORE = ["label.threshold=-3", "unlearn.gone=0", "unlearn.learning_rate=2e-3"]
 OLD = [
     *BEFORE,
     *("erase.layers=false", "erase.sharpen=0"),
@@ -66,8 +69,9 @@ def main() -> None:
     features = extractor("avatars-referee")
     bare = LIFE.fixed(**{arguments.feature: False})
     wanted, _ = features(avatars.dataset(5000, start=FRESH, table=bare).images)
-    print("| variant | left | changed, had it | changed, never had it | counterfactual | FID |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    heads = ("variant", "left", "changed: had it", "never had it", '"old", had it')
+    heads = (*heads, "L1 to the counterfactual", "attributes that differ from it", "FID")
+    print("| " + " | ".join(heads) + " |\n|" + " --- |" * len(heads))
     for name in arguments.variants:
         run = _run(name, arguments)
         found = {**read_json(run.verdict), **read_json(run.path / "examination.json")}
@@ -91,13 +95,16 @@ def _run(name: str, arguments: Any) -> RunFolder:
 def _row(name: str, found: dict[str, Any], distance: float) -> str:
     left, changes = found["unlearned"], found["collateral"]
     had, never = (changes[key]["changed"]["value"] for key in ("had it", "never had it"))
+    old = changes["had it"]["changes"]["old"]
     counterfactual = found["counterfactual"]
+    before, after = (counterfactual["differing"][key]["value"] for key in ("before", "after"))
     return (
-        f"| {name} | {left['value']:.2%} [{left['low']:.2%}, {left['high']:.2%}] "
-        f"| {had:.2f} | {never:.2f} "
-        f"of {changes['had it']['attributes']} "
+        f"| {name} | {spanned(left, '.2%')} "
+        f"| {had:.2f} | {never:.2f} of {changes['had it']['attributes']} "
+        f"| {old['before']:.1%} → {old['after']:.1%}, {old['share']['value']:.1%} "
         f"| {counterfactual['unchanged']:.3f} → {counterfactual['reached']:.3f} "
-        f"| {distance:.2f} |"
+        f"(nearer in {counterfactual['nearer']} of {counterfactual['n']}) "
+        f"| {before:.2f} → {after:.2f} | {distance:.2f} |"
     )
 
 
