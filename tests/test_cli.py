@@ -338,6 +338,7 @@ def test_help_leads_with_an_example(command: str, capsys: pytest.CaptureFixture[
         ("evaluate.features=toymodel:corner", "'toymodel:corner': corner() missing"),
         ("evaluate.judge={by='classifier',classifier='toymodel:pair'}",
          "gives a tuple, not a tensor of logits"),
+        ("generator.device=cupu", "generator.device cupu: "),
         ("generator.factory=toymodel", "write it as 'package.module:name'"),
         ("generator.weights=gone.pth", "no weights file 'gone.pth'"),
         ("generator.output_range=[1,0]", "generator.output_range is [1.0, 0.0]"),

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from unfeature.adapters.devices import beside
 from unfeature.errors import UserError
 from unfeature.features import digits
 from unfeature.generator import Generator, draw
@@ -100,6 +101,16 @@ def test_classifier_odds() -> None:
         replace(by, target=3).score(images)
     with pytest.raises(UserError, match=r"does not take images of \[1, 4, 4\]"):
         ClassifierLabeler(nn.Conv2d(3, 2, 3), "rgb").score(images)
+
+
+def test_who_labels_follows_the_pictures_to_their_device() -> None:
+    module = nn.Linear(4, 2)
+    images = torch.zeros(3, 4, device="meta")  # any device that is not the CPU
+    assert beside(module, images) is images
+    assert module.weight.device == images.device
+    here = torch.zeros(3, 4)
+    assert beside(module, here).device == images.device  # and stays there
+    assert beside(lambda x: x, here) is here
 
 
 def test_images_are_looked_at_as_they_are_shown() -> None:

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from unfeature.adapters.encoder import encoding, load_encoder
 from unfeature.adapters.files import write_json
-from unfeature.adapters.pretrained import load_generator
-from unfeature.adapters.sources import Calibration, load_both, load_labeler
+from unfeature.adapters.sources import Calibration, load_both, load_labeler, load_made
 from unfeature.attack.encoder import leaked
 from unfeature.attack.inversion import inverted
 from unfeature.attack.outcome import PictureGate
@@ -142,7 +141,7 @@ def _generators(
     original, unlearned = load_both(experiment.generator, run.unlearned)
     generators = {"original": original, "unlearned": unlearned}
     if oracle is not None:
-        made = load_generator(oracle, factory=experiment.generator.factory)
+        made = load_made(experiment.generator, oracle)
         generators["oracle"] = made.in_space(
             original.latent_space, truncation=experiment.generator.truncation
         )

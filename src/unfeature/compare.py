@@ -27,7 +27,7 @@ from unfeature.adapters.files import (
     write_json,
 )
 from unfeature.adapters.pretrained import load_generator, save_generator
-from unfeature.adapters.sources import load_source
+from unfeature.adapters.sources import load_made, load_source
 from unfeature.comparison import Comparison, Folder, Paper, Unlearn, slug
 from unfeature.config import Experiment
 from unfeature.errors import UserError
@@ -216,15 +216,14 @@ def _load_made(comparison: Comparison, place: Place, name: str, seed: int) -> Ge
     """The generator that a method made."""
     method = comparison.methods[name]
     folder, config = place.method(name, seed), comparison.resolved().generator
-    factory = config.factory
     if isinstance(method, Unlearn | Paper):
-        return load_generator(folder / "run" / "unlearned", factory=factory)
+        return load_made(config, folder / "run" / "unlearned")
     if isinstance(method, Folder):
-        made = load_generator(Path(method.path), factory=factory)
+        made = load_made(config, Path(method.path))
         return made.in_space(made.latent_space, truncation=config.truncation)
     if not METHODS[method.kind].weights:
         return METHODS[method.kind].run(load_problem(comparison, place, seed), method)
-    return load_generator(folder / "generator", factory=factory)
+    return load_made(config, folder / "generator")
 
 
 def _measure_all(comparison: Comparison, place: Place, progress: Progress) -> list[Row]:

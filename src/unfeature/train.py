@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
 from unfeature import avatars
+from unfeature.adapters.devices import find_device
 from unfeature.adapters.files import load_checkpoint, make_folder, save_checkpoint
 from unfeature.adapters.pretrained import save_generator
 from unfeature.adapters.sources import load_attribute_judge, load_source
@@ -46,7 +46,9 @@ def train_original(arguments: Any, progress: Progress) -> dict[str, Any]:
     for key, value in given.items():
         if value is not None and value < 1:
             raise UserError(f"--{key.replace('_', '-')} is {value}; give 1 or more")
-    find_device(arguments.device)  # what is wrong with it is said before anything is read
+    find_device(
+        arguments.device, setting="--device"
+    )  # what is wrong with it is said before anything is read
     data = load_data(arguments)
     recipe = {
         "architecture": arguments.architecture,
@@ -114,7 +116,7 @@ def _options(settings: list[str]) -> dict[str, int | float]:
 
 def train_oracle(arguments: Any, progress: Progress) -> dict[str, Any]:
     """The twin of a run's original: its recipe, on the data in which the judge sees no feature."""
-    find_device(arguments.device)
+    find_device(arguments.device, setting="--device")
     run = RunFolder.open(arguments.run)
     run.require("label")
     recipe = load_source(run.experiment().generator).spec.about.get("recipe")
@@ -153,7 +155,7 @@ def _train_generator(
         config,
         judge=helper and (load_attribute_judge(helper).module, data.images[:STATISTICS]),
         start=start and load_source(GeneratorConfig(source=start)).module,
-        device=find_device(arguments.device),
+        device=find_device(arguments.device, setting="--device"),
         **recipe["options"],
     )
     fit_saved(session, data, config, arguments, progress)
@@ -184,20 +186,6 @@ def _features_for(data: str, shape: tuple[int, int, int]) -> str:
     if data == AVATARS and shape[1] == 64:
         return "avatars-referee"
     return "digits-judge" if shape == (1, 28, 28) else ""
-
-
-def find_device(name: str) -> torch.device:
-    """The device that `--device` names.
-
-    Raises:
-        UserError: torch knows no such device, or this machine has none.
-    """
-    try:
-        return torch.zeros(1, device=name).device
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UserError(
-            f"--device {name}: {str(error).splitlines()[0]}; leave it out for the CPU"
-        ) from error
 
 
 def config_from(arguments: Any, usual_rate: float, **more: float | None) -> TrainConfig:

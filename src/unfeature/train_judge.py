@@ -13,13 +13,14 @@ import torch
 from torch import nn
 
 from unfeature import avatars, models
+from unfeature.adapters.devices import find_device
 from unfeature.adapters.pretrained import save_classifier
 from unfeature.attribute_tables import Split, find_table, load_attributes, require_both
 from unfeature.datasets import AttributeSet, ImageSet, load_images
 from unfeature.errors import UserError
 from unfeature.progress import Progress
 from unfeature.seeds import derive
-from unfeature.train import AVATARS, avatar_table, config_from, find_device, fit_saved
+from unfeature.train import AVATARS, avatar_table, config_from, fit_saved
 from unfeature.training import (
     AttributeSession,
     JudgeSession,
@@ -59,7 +60,7 @@ EPOCHS = {"classes": 20, "attributes": 10}
 
 def train_judge(arguments: Any, progress: Progress) -> dict[str, Any]:
     """A judge of attributes where the data has them, and of classes where it has not."""
-    find_device(arguments.device)
+    find_device(arguments.device, setting="--device")
     avatar_table(arguments)  # what is wrong with it is said before anything is read
     attributes = str(arguments.data) == AVATARS or find_table(arguments.data) is not None
     if arguments.epochs is None:
@@ -170,7 +171,8 @@ def _train(
     options = {recipe.outputs: len(names), "channels": channels, "width": width, **recipe.options}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(config.seed, "judge"))
-        module = models.build(arguments.architecture, options).to(find_device(arguments.device))
+        module = models.build(arguments.architecture, options)
+        module = module.to(find_device(arguments.device, setting="--device"))
         session = session_of(module)
         fit_saved(session, data, config, arguments, progress)
     session.model.cpu()

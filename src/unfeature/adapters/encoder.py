@@ -5,6 +5,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from unfeature.adapters.devices import beside
 from unfeature.adapters.factory import select
 from unfeature.adapters.files import load_state_dict
 from unfeature.adapters.pretrained import build_module, load_weights
@@ -41,7 +42,8 @@ def encoding(
     def of(module: nn.Module) -> Callable[[Tensor], Tensor]:
         def encode(images: Tensor) -> Tensor:
             try:
-                latents: Tensor = module((images + 1) * ((high - low) / 2) + low)
+                scaled = (beside(module, images) + 1) * ((high - low) / 2) + low
+                latents: Tensor = module(scaled)
             except RuntimeError as error:
                 raise UserError(
                     f"encoder '{config.factory}' does not take images of "

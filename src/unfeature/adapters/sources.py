@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from unfeature.adapters.devices import find_device
 from unfeature.adapters.factory import from_factory
 from unfeature.adapters.pretrained import build_module, find, load_classifier, load_generator
 from unfeature.config import GeneratorConfig, LabelerConfig
@@ -25,7 +26,7 @@ CALIBRATION_PICTURES = 2000
 
 def load_source(config: GeneratorConfig) -> Generator:
     """The generator that a `[generator]` table names, in the latent space it asks for."""
-    generator = _source(config)
+    generator = _source(config).to(find_device(config.device, setting="generator.device"))
     if not config.latent_space and config.truncation is None:
         return generator
     space = config.latent_space or generator.latent_space
@@ -34,7 +35,12 @@ def load_source(config: GeneratorConfig) -> Generator:
 
 def load_both(config: GeneratorConfig, unlearned: Path) -> tuple[Generator, Generator]:
     """The original that the settings name, and what was made of it, from its folder."""
-    return load_source(config), load_generator(unlearned, factory=config.factory)
+    return load_source(config), load_made(config, unlearned)
+
+
+def load_made(config: GeneratorConfig, folder: Path) -> Generator:
+    """What was made of the generator that a `[generator]` table names, beside it."""
+    return load_generator(folder, factory=config.factory).to(config.device)
 
 
 def _source(config: GeneratorConfig) -> Generator:

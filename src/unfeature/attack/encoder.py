@@ -83,6 +83,7 @@ def adapted(
     Args:
         encode: a module → the function on images in [−1, 1] that it stands for.
     """
+    encoder = encoder.to(original.device)
     student = copy.deepcopy(encoder).requires_grad_(True)
     old, new = encode(encoder), encode(student)
     optimizer = torch.optim.Adam(student.parameters(), learning_rate, fused=True)

@@ -48,7 +48,7 @@ class PictureGate:
         """Which of them are pictures."""
         features, _ = self.extractor(images)
         near = [torch.cdist(part, self.known).amin(1) for part in features.split(1024)]
-        return torch.cat(near) <= self.limit
+        return (torch.cat(near) <= self.limit).to(images.device)
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,8 @@ class GeneratorConfig(Settings):
     when empty, as the generator was saved."""
     truncation: float | None = Field(None, ge=0, le=1)
     """ψ in w̄ + ψ·(w − w̄); as the generator was saved when not given."""
+    device: str = "cpu"
+    """Where the run computes, e.g. "cuda"; random numbers are drawn on the CPU all the same."""
 
     @model_validator(mode="after")
     def _one_way(self) -> "GeneratorConfig":

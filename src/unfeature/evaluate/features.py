@@ -11,10 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from unfeature.adapters.devices import beside
 from unfeature.adapters.files import load_state_dict
 from unfeature.adapters.pretrained import build_module, find, load_classifier, load_weights
 from unfeature.errors import UserError
-from unfeature.labelers.classifier import beside
 from unfeature.models.inception import InceptionV3
 
 INCEPTION_URL = (
@@ -38,25 +38,25 @@ class Extractor:
     def __call__(
         self, images: Float[Tensor, "n c h w"], *, batch_size: int = 256
     ) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n k"]]:
-        """Features, and logits for the Inception Score.
+        """Features, and logits for the Inception Score, both on the CPU.
 
         Raises:
             UserError: the module takes no images of this shape.
         """
         features_of: Callable[[Tensor], Tensor] = getattr(self.module, "features", self.module)
+        head: Callable[[Tensor], Tensor] = getattr(self.module, "head", nn.Identity())
+        features, logits = [], []
         try:
-            parts = [
-                features_of(beside(self.module, part)).flatten(1)
-                for part in images.split(batch_size)
-            ]
+            for part in images.split(batch_size):
+                seen = features_of(beside(self.module, part)).flatten(1)
+                features.append(seen.cpu())
+                logits.append(head(seen).cpu())
         except RuntimeError as error:
             raise UserError(
                 f"evaluate.features: '{self.name}' does not take images of "
                 f"{list(images.shape[1:])}: {str(error).splitlines()[0]}"
             ) from error
-        features = torch.cat(parts)
-        head: Callable[[Tensor], Tensor] | None = getattr(self.module, "head", None)
-        return features, features if head is None else head(features)
+        return torch.cat(features), torch.cat(logits)
 
 
 def extractor(name: str) -> Extractor:

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from unfeature.adapters.devices import beside
 from unfeature.errors import UserError, did_you_mean
 from unfeature.labelers.base import Labeler
 
@@ -175,12 +176,6 @@ def answers(
             "it so that forward(images) gives these alone"
         )
     return said.to(images.device)
-
-
-def beside(module: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
-    """The images on the module's device."""
-    parameter = next(module.parameters(), None) if isinstance(module, nn.Module) else None
-    return images if parameter is None else images.to(parameter.device)
 
 
 def _odds(logits: Float[Tensor, "n k"], k: int) -> Float[Tensor, " n"]:
