@@ -19,6 +19,8 @@ from unfeature.compare import Place
 from unfeature.folder import RunFolder
 
 LARGEST = 2.0
+PAPERS = {"paper": "", "paper, in rounds": " (paper in rounds)"}
+"""The paper's method in a comparison, and what is said of it in the table."""
 HEADS = ("comparison", "judged success, ε: robust / paper", "left", "L1", "robust / oracle")
 
 
@@ -31,12 +33,14 @@ def main() -> None:
     lines = written(text)
     for name in arguments.names or sorted(path.name for path in arguments.output.iterdir()):
         place = Place(arguments.output / name)
-        attacks = [RunFolder(place.method(m, 0) / "run").attack for m in ("paper", "robust")]
-        if all(path.exists() for path in attacks):
-            paper, robust = (read_json(path)["generators"] for path in attacks)
-            measured = {row["name"]: row for row in read_json(place.path / "comparison.json")}
-            cells = row(paper, robust, *(measured[m]["measured"][0] for m in ("paper", "robust")))
-            lines[name] = "| " + " | ".join([name, *cells]) + " |"
+        for method, note in PAPERS.items():
+            pair = (method, "robust")
+            attacks = [RunFolder(place.method(m, 0) / "run").attack for m in pair]
+            if all(path.exists() for path in attacks):
+                paper, robust = (read_json(path)["generators"] for path in attacks)
+                measured = {row["name"]: row for row in read_json(place.path / "comparison.json")}
+                cells = row(paper, robust, *(measured[m]["measured"][0] for m in pair))
+                lines[name + note] = "| " + " | ".join([name + note, *cells]) + " |"
     heads = ["| " + " | ".join(HEADS) + " |", "|" + " --- |" * len(HEADS)]
     table = "\n".join([*heads, *(lines[name] for name in sorted(lines))]) + "\n"
     RESULTS.write_text(filled(text, "attack aims", table))
@@ -44,10 +48,12 @@ def main() -> None:
 
 
 def written(text: str) -> dict[str, str]:
-    """The rows that the document has, by the comparison's name, which is their first word."""
+    """The rows that the document has, by the comparison's name, which is their first word, and
+    which of the paper's versions it is held against."""
     block = text.partition("<!-- attack aims -->")[2].partition("<!-- end -->")[0]
     rows = [line for line in block.splitlines() if line.startswith("|") and " --- " not in line]
-    return {row.split()[1]: row for row in rows[1:]}
+    notes = [next((n for n in PAPERS.values() if n and n in row), "") for row in rows[1:]]
+    return {row.split()[1] + note: row for row, note in zip(rows[1:], notes, strict=True)}
 
 
 def row(

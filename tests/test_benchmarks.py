@@ -43,8 +43,13 @@ def test_aims_that_are_missed_are_said_to_be() -> None:
 
 def test_rows_of_other_comparisons_stay() -> None:
     table = "| comparison | left |\n| --- | --- |\n| a_b (three seeds) | 1% |\n| c | 2% |\n"
+    table += "| c (paper in rounds) | 3% |\n"
     text = f"| x | y |\n<!-- attack aims -->\n\n{table}\n<!-- end -->\n| z | 3 |\n"
-    assert aims.written(text) == {"a_b": "| a_b (three seeds) | 1% |", "c": "| c | 2% |"}
+    assert aims.written(text) == {
+        "a_b": "| a_b (three seeds) | 1% |",
+        "c": "| c | 2% |",
+        "c (paper in rounds)": "| c (paper in rounds) | 3% |",
+    }
 
 
 def test_a_table_of_attacks_has_what_all_rows_have() -> None:
