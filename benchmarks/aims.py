@@ -34,17 +34,23 @@ def main() -> None:
     for name in arguments.names or sorted(path.name for path in arguments.output.iterdir()):
         place = Place(arguments.output / name)
         for method, note in PAPERS.items():
-            pair = (method, "robust")
-            attacks = [RunFolder(place.method(m, 0) / "run").attack for m in pair]
-            if all(path.exists() for path in attacks):
-                paper, robust = (read_json(path)["generators"] for path in attacks)
-                measured = {row["name"]: row for row in read_json(place.path / "comparison.json")}
-                cells = row(paper, robust, *(measured[m]["measured"][0] for m in pair))
+            cells = compared(place, method, "robust")
+            if cells is not None:
                 lines[name + note] = "| " + " | ".join([name + note, *cells]) + " |"
     heads = ["| " + " | ".join(HEADS) + " |", "|" + " --- |" * len(HEADS)]
     table = "\n".join([*heads, *(lines[name] for name in sorted(lines))]) + "\n"
     RESULTS.write_text(filled(text, "attack aims", table))
     print(table)
+
+
+def compared(place: Place, *methods: str) -> list[str] | None:
+    """The cells for the paper's method and robust, or None where one was not attacked."""
+    attacks = [RunFolder(place.method(m, 0) / "run").attack for m in methods]
+    if not all(path.exists() for path in attacks):
+        return None
+    paper, robust = (read_json(path)["generators"] for path in attacks)
+    measured = {row["name"]: row for row in read_json(place.path / "comparison.json")}
+    return row(paper, robust, *(measured[m]["measured"][0] for m in methods))
 
 
 def written(text: str) -> dict[str, str]:

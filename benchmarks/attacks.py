@@ -65,8 +65,8 @@ def as_table(rows: dict[str, dict[str, Any]]) -> str:
     others at the largest."""
     points = next(iter(rows.values()))["gradient"]
     radii = ["∞" if point["epsilon"] is None else f"{point['epsilon']:g}" for point in points]
-    attacks = ("random", "along z_e", "along z_e found anew", "from f's answers")
-    others = [name for name in attacks if all(name in row for row in rows.values())]
+    known = ("random", "along z_e", "along z_e found anew", "from f's answers")
+    others = [name for name in known if all(name in row for row in rows.values())]
     heads = ["generator", *(f"gradient, ε = {r}" for r in radii), *others, "FID", "IS"]
     lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
     for name, attacks in rows.items():

@@ -1,6 +1,8 @@
-"""How fast avatars are drawn: pictures a second on one thread.
+"""How fast avatars are drawn.
 
-python -m benchmarks.avatars
+    python -m benchmarks.avatars
+
+Pictures a second of both sizes on one thread, measured in turn: the median and the range.
 """
 
 import statistics

@@ -11,8 +11,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from unfeature.apart import run_apart
 from unfeature.cli import main
 from unfeature.comparison import read_comparison
+from unfeature.errors import UserError
 
 COMPARISON = """
 experiment = "experiment.toml"
@@ -143,9 +145,14 @@ def test_mistakes_get_one_clear_line(comparison: Path, capsys: pytest.CaptureFix
     assert "not readable TOML" in says(capsys, bad)
 
 
+def test_a_training_that_is_killed_is_told() -> None:
+    with pytest.raises(UserError, match=r"killed from outside.*go on with --resume"):
+        run_apart(exec, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+
+
 def test_a_killed_comparison_takes_its_training_along() -> None:
     job = "print('begun', flush=True); import time; time.sleep(70)"
-    code = f"from unfeature.compare import _apart; _apart(exec, {job!r})"
+    code = f"from unfeature.apart import run_apart; run_apart(exec, {job!r})"
     main = f"if __name__ == '__main__':\n    {code}"
     command = [sys.executable, "-c", main]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as parent:

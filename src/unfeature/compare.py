@@ -4,15 +4,10 @@ All reading and writing of a comparison happens here; each training runs in a pr
 whose time and peak memory are thus its own.
 """
 
-import os
 import resource
 import sys
-import threading
 import time
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +23,7 @@ from unfeature.adapters.files import (
 )
 from unfeature.adapters.pretrained import load_generator, save_generator
 from unfeature.adapters.sources import load_made, load_source
+from unfeature.apart import run_apart
 from unfeature.comparison import Comparison, Folder, Paper, Unlearn, slug
 from unfeature.config import Experiment
 from unfeature.errors import UserError
@@ -96,7 +92,7 @@ def compare(
             if isinstance(method, Folder) or (folder / "cost.json").exists():
                 continue
             progress.say(f"{name}, seed {seed}: training")
-            _apart(train, comparison, path, name, seed, progress.quiet)
+            run_apart(train, comparison, path, name, seed, progress.quiet)
     rows = _measure_all(comparison, place, progress)
     write_json(path / "comparison.json", [row.as_dict() for row in rows])
     with atomic(path / "comparison.md") as temporary:
@@ -138,31 +134,6 @@ def _claim(comparison: Comparison, path: Path, resume: bool) -> None:
                 )
     make_folder(path)
     write_json(settings, {**now, "methods": {**known, **now["methods"]}})
-
-
-def _apart(job: Any, *arguments: Any) -> None:
-    """Run a job in a fresh process, which ends with this one."""
-    spawn = get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=spawn, initializer=_end_with_parent) as pool:
-        try:
-            pool.submit(job, *arguments).result()
-        except BrokenProcessPool as error:
-            raise UserError(
-                "a training was killed from outside, perhaps for want of memory; go on with "
-                "--resume"
-            ) from error
-
-
-def _end_with_parent() -> None:
-    """However the parent ends: a killed comparison must not go on training."""
-    parent = parent_process()
-    assert parent is not None
-
-    def wait() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
 
 
 def train(comparison: Comparison, path: Path, name: str, seed: int, quiet: bool) -> None:
