@@ -168,7 +168,9 @@ def test_settings_that_come_too_late_are_refused(
     assert Path("out/settings.toml").read_text() == settings
 
 
-@pytest.mark.parametrize("setting", ["erase.path=descent", "unlearn.robust=0.5"])
+@pytest.mark.parametrize(
+    "setting", ["erase.path=descent", "erase.confine=0.5", "unlearn.robust=0.5"]
+)
 def test_a_labeller_without_a_slope_is_told_before_training(
     setting: str, toml: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

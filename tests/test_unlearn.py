@@ -82,6 +82,22 @@ def test_zero_steps_give_the_same_weights(toy: Generator, eraser: ImageEraser) -
     assert (draw(step.generator, drawn) - draw(toy, drawn)).abs().mean() < 0.02
 
 
+def test_a_tether_takes_a_share_of_the_way_back(toy: Generator, eraser: ImageEraser) -> None:
+    """After one update: (1 − share) of what the update did; after several, a shorter way."""
+
+    def way(steps: int, tether: float) -> list[torch.Tensor]:
+        config = QUICK.model_copy(update={"steps": steps, "tether": tether, "average": 0.0})
+        state = last(unlearn(toy, eraser, config)).state()["model"]
+        before = toy.module.state_dict()
+        return [state[key] - before[key] for key in before]
+
+    for free, held in zip(way(1, 0.0), way(1, 0.3), strict=True):
+        assert free.abs().max() > 0
+        torch.testing.assert_close(held, 0.7 * free, atol=1e-7, rtol=1e-3)
+    free, held = (torch.cat([w.flatten() for w in way(12, t)]).norm() for t in (0.0, 0.3))
+    assert held < 0.5 * free
+
+
 def test_resume_equals_no_interruption(toy: Generator, eraser: ImageEraser) -> None:
     whole = last(unlearn(toy, eraser, QUICK)).generator.fingerprint
     for stop in (1, 5, 11):

@@ -31,7 +31,7 @@ def slug(name: str) -> str:
 
 PAPER = (
     *("erase.gate=paper", "erase.path=line", "erase.keep=[]"),
-    *("unlearn.alpha=1", "unlearn.gone=0", "unlearn.keep=0"),
+    *("unlearn.alpha=1", "unlearn.gone=0", "unlearn.keep=0", "unlearn.tether=0"),
     *("unlearn.pool=1", "unlearn.reuse=1", "unlearn.average=0"),
     *("unlearn.warmup=0", "unlearn.final_rate=1"),
 )

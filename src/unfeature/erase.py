@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from unfeature.confine import confined
 from unfeature.donors import Donors, towards_donors
 from unfeature.errors import UserError
 from unfeature.generator import Generator
@@ -34,16 +35,21 @@ class Erasure:
         latents: ẑ; equal to z where the gate is shut. With `ImageEraser.layers`, one w for each
             layer, which the generator takes, too.
         edited: where the gate was open, the `sim` of the paper's loss.
-        images: f(ẑ), where the eraser had to draw it anyway, else None.
+        images: f(ẑ), where the eraser had to draw it anyway, else None; with
+            `ImageEraser.confine`, f(z) outside a region.
     """
 
     latents: Float[Tensor, "n *erased"]
     edited: Bool[Tensor, " n"]
     images: Float[Tensor, "n c h w"] | None = None
 
+    def pictures(self, original: Generator) -> Float[Tensor, "n c h w"]:
+        """What is to be drawn instead of f(z)."""
+        return original(self.latents) if self.images is None else self.images
+
 
 class Eraser(ABC):
-    """Latents → latents whose pictures do not show the feature."""
+    """Latents → latents, or pictures, that do not show the feature."""
 
     @property
     @abstractmethod
@@ -133,6 +139,7 @@ class ImageEraser(Eraser):
     stride: float = 1.0
     layers: bool = False
     sharpen: float = 0.0
+    confine: float = 0.0
     gate: str = field(default="image", init=False)
 
     @cached_property
@@ -156,10 +163,19 @@ class ImageEraser(Eraser):
         if len(rows) == 0:
             return Erasure(erased, edited, images)
         found = self._search(latents[rows], images[rows], kept[rows])
+        pictures = found.images
+        if self.confine:
+            pictures = confined(
+                images[rows],
+                pictures,
+                lambda seen: self._seen(seen)[0],
+                share=self.confine,
+                limit=-self.margin / 2,
+            )
         return Erasure(
             erased.index_copy(0, rows, found.latents),
             edited,
-            images.index_copy(0, rows, found.images),
+            images.index_copy(0, rows, pictures),
         )
 
     def _search(self, latents: Tensor, images: Tensor, kept: Tensor) -> Found:

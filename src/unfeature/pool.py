@@ -41,7 +41,7 @@ def teach(
 ) -> Lesson:
     """The lesson for some latents: one pass of f over ẑ, which is z where the gate is shut."""
     erasure = eraser.erase(latents)
-    images = original(erasure.latents) if erasure.images is None else erasure.images
+    images = erasure.pictures(original)
     if answer is None:
         nothing = images.new_zeros(len(images), 0)
         return Lesson(latents, images, erasure.edited, nothing.sum(1), nothing)

@@ -125,6 +125,7 @@ def make_eraser(
             stride=config.stride,
             layers=config.layers,
             sharpen=config.sharpen,
+            confine=config.confine,
         )
     parts = zip(fit.targets, fit.numbers, strict=True)
     erasers = tuple(LinearEraser(target, number, config.gate) for target, number in parts)

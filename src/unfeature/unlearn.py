@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from unfeature.averaging import update_average
+from unfeature.averaging import pull_back, update_average
 from unfeature.config import UnlearnConfig
 from unfeature.erase import Eraser
 from unfeature.errors import UserError
@@ -157,6 +157,8 @@ def unlearn(
         optimizer.zero_grad(set_to_none=True)
         whole.backward()
         optimizer.step()
+        if config.tether:
+            pull_back(model.module, original.module, config.tether)
         update_average(average.module, model.module, decay=config.average, step=index)
         done = index + 1
         values = torch.stack([whole, loss.recon, loss.unlearn, loss.percep, gone, keep]).tolist()

@@ -39,6 +39,7 @@ class Experiment(Settings):
         asked = {
             "erase.path = 'descent'": image and erase.path == "descent",
             "erase.refine or erase.approaches": image and erase.path == "donors" and back,
+            "erase.confine": image and erase.confine,
             "unlearn.robust": unlearn.robust,
             "unlearn.gone": unlearn.gone,
             "unlearn.keep": unlearn.keep,

@@ -139,7 +139,7 @@ def draw_pairs(
     """The same latents through f, f∘erase and g, judged."""
     latents = original.latents_from_seeds(seeds.tolist())
     before, after = draw(original, latents), draw(unlearned, latents)
-    erased = torch.cat([draw(original, eraser.erase(z).latents) for z in latents.split(256)])
+    erased = torch.cat([_erased(original, eraser, z) for z in latents.split(256)])
     return Pairs(
         seeds,
         before,
@@ -150,6 +150,11 @@ def draw_pairs(
         judged(judge, after),
         (after - before).abs().flatten(1).mean(1),
     )
+
+
+@torch.inference_mode()
+def _erased(original: Generator, eraser: Eraser, latents: Tensor) -> Tensor:
+    return eraser.erase(latents).pictures(original).clamp(-1, 1)
 
 
 @torch.inference_mode()
