@@ -27,7 +27,8 @@ from unfeature.report.words import spanned
 
 FRESH = 70_000_000
 PROTECT = "target.protect=['old', 'male', 'grey_hair', 'smile']"
-BEFORE = ["label.threshold=-3", "unlearn.gone=0", "unlearn.learning_rate=2e-3"]
+WHOLE = ["erase.confine=0", "unlearn.tether=0"]
+BEFORE = [*WHOLE, "label.threshold=-3", "unlearn.gone=0", "unlearn.learning_rate=2e-3"]
 OLD = [
     *BEFORE,
     *("erase.layers=false", "erase.sharpen=0"),
@@ -53,7 +54,8 @@ VARIANTS = {
     "donors": OLD,
     "layers": LAYERS,
     "layers, sharpened": [*LAYERS, "erase.margin=0.8", "erase.sharpen=2"],
-    "asked": [],
+    "asked": [*WHOLE, "unlearn.keep=0.01"],  # glasses then had unlearn.gone=0.05
+    "confined": [],
 }
 """By name, the settings that differ from those of `examples/avatars/FEATURE.toml`."""
 

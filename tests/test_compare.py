@@ -44,6 +44,8 @@ def test_the_papers_method_is_the_papers(comparison: Path) -> None:
     assert (paper.erase.gate, paper.erase.path, paper.erase.keep) == ("paper", "line", ())
     loop = paper.unlearn
     assert (loop.alpha, loop.gone, loop.keep, loop.robust) == (1, 0, 0, 0)
+    held = read_comparison(comparison, ["set=['unlearn.tether=0.1']"])
+    assert (held.resolved("ours").unlearn.tether, held.resolved("paper").unlearn.tether) == (0.1, 0)
     assert (loop.pool, loop.reuse) == (1, 1)  # fresh latents each step
     assert (loop.average, loop.warmup, loop.final_rate) == (0, 0, 1)  # plain Adam
     assert (loop.steps, paper.seed) == (7, 3)

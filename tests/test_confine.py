@@ -5,9 +5,12 @@ import torch
 
 from unfeature.confine import confined, contributions, smooth
 from unfeature.erase import ImageEraser
+from unfeature.errors import UserError
+from unfeature.evaluate import draw_pairs
 from unfeature.generator import Generator, draw
 from unfeature.labelers import FunctionLabeler
-from unfeature.labels import LatentSet
+from unfeature.labels import LatentSet, label, sample_seeds
+from unfeature.sharpen import sharpened
 from unfeature.target import TargetVector
 
 
@@ -110,3 +113,49 @@ def test_an_eraser_confines_its_pictures(
     # ẑ's own picture is another one, everywhere
     moved = draw(toy, erasure.latents)[edited]
     assert (moved[:, :, 11:, 11:] - before[edited][:, :, 11:, 11:]).abs().mean() > 0.01
+
+
+def test_the_verdict_measures_what_was_taught(
+    toy: Generator, corner: FunctionLabeler, labels: LatentSet
+) -> None:
+    eraser = ImageEraser(
+        toy, corner, TargetVector.fit(labels), path="descent", margin=0.3, confine=0.5
+    )
+    pairs = draw_pairs(toy, toy, eraser, corner, sample_seeds(60, 0, "confine"))
+    assert not torch.equal(pairs.erased, pairs.original)
+    far = (..., slice(11, None), slice(11, None))
+    stayed = (pairs.erased[far] == pairs.original[far]).flatten(1).all(1)
+    assert stayed.float().mean() > 0.9
+
+
+def test_the_sharpened_picture_lacks_the_feature_too(toy: Generator) -> None:
+    """The feature is contrast in the corner, of which a sharpened picture has more."""
+
+    def contrast(images: torch.Tensor) -> torch.Tensor:
+        part = images[:, 0, :8, :8]
+        return (part[..., 1:] - part[..., :-1]).square().mean(dim=(1, 2))
+
+    latents = toy.sample_latents(80, torch.Generator().manual_seed(8))
+    by = FunctionLabeler.calibrated(contrast, "contrast", draw(toy, latents), share=0.4)
+    target = TargetVector.fit(label(toy, 600, by=by))
+    eraser = ImageEraser(toy, by, target, path="descent", margin=0.1, sharpen=0.2, confine=0.3)
+    erasure = eraser.erase(latents)
+    arrived = by.score(sharpened(draw(toy, erasure.latents), 0.2)) < -0.1
+    made = erasure.pictures(toy)[erasure.edited & arrived]
+    assert len(made) > 10
+    assert (by.score(sharpened(made, 0.2)) < -0.05).all()
+
+
+def test_a_score_that_says_nothing_of_the_pixels(pair: tuple[torch.Tensor, torch.Tensor]) -> None:
+    before, after = pair
+
+    def flat(images: torch.Tensor) -> torch.Tensor:
+        return brightest(images).detach() + 0 * images.sum(dim=(1, 2, 3))
+
+    assert torch.equal(confined(before, after, flat, share=0.5, limit=-0.1), after)
+
+    def broken(images: torch.Tensor) -> torch.Tensor:
+        return brightest(images) + (0 * images).sqrt().sum(dim=(1, 2, 3))
+
+    with pytest.raises(UserError, match=r"erase\.confine: .* not finite"):
+        confined(before, after, broken, share=0.5, limit=-0.1)

@@ -40,6 +40,11 @@ def test_what_each_round_is_made_of(
     first_eraser = make_eraser(image, IMAGE, toy, corner, student=toy)
     assert isinstance(first_eraser, ImageEraser)
     assert first_eraser.towards is None
+    confining = make_eraser(
+        image, IMAGE.model_copy(update={"confine": 0.5}), toy, corner, student=toy
+    )
+    assert isinstance(confining, ImageEraser)
+    assert confining.confine == 0.5
     refined = IMAGE.model_copy(update={"refine": 5})
     refining = make_eraser(image, refined, toy, corner, student=toy)
     assert isinstance(refining, ImageEraser)

@@ -98,6 +98,18 @@ def test_a_tether_takes_a_share_of_the_way_back(toy: Generator, eraser: ImageEra
     assert held < 0.5 * free
 
 
+def test_a_tether_holds_to_the_original_not_to_where_g_starts(
+    toy: Generator, eraser: ImageEraser
+) -> None:
+    student = toy.copy()
+    for parameter in student.module.parameters():
+        parameter.data += 1.0
+    config = QUICK.model_copy(update={"steps": 1, "tether": 0.9, "average": 0.0})
+    state = last(unlearn(toy, eraser, config, student=student)).state()["model"]
+    for key, original in toy.module.state_dict().items():
+        assert (state[key] - original).abs().max() < 0.2
+
+
 def test_resume_equals_no_interruption(toy: Generator, eraser: ImageEraser) -> None:
     whole = last(unlearn(toy, eraser, QUICK)).generator.fingerprint
     for stop in (1, 5, 11):

@@ -29,7 +29,8 @@ def pull_back(model: nn.Module, start: nn.Module, share: float) -> None:
 
     The decay of a penalty on the squared distance from pre-trained weights (L²-SP: Li, Grandvalet,
     Davoine, ICML 2018, arXiv 1802.01483), decoupled from the gradient as in AdamW (Loshchilov,
-    Hutter, ICLR 2019, arXiv 1711.05101).
+    Hutter, ICLR 2019, arXiv 1711.05101). Unlike AdamW's it does not shrink with the step size, so
+    towards the end, when steps are short, what they do not hold comes back.
     """
     weights: list[Tensor] = list(model.parameters())
     torch._foreach_lerp_(weights, list(start.parameters()), share)

@@ -16,10 +16,13 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from unfeature.errors import UserError
+
 POINTS = 6
 """Of the straight way at which the gradient is taken."""
 BISECTIONS = 8
-"""For the smallest region; its share of the pixels is at most 2^−8 too large."""
+"""For the number of pixels; what is found is at most 2^−8 of them too many, where a larger region
+never has a higher score."""
 BLUR = 0.024
 """Standard deviation of the Gaussian that smooths contributions and the region's edge, of the
 picture's longer side."""
@@ -38,17 +41,28 @@ def confined(
     """before + M·(after − before), with M in [0, 1] above 0 in the smallest region that will do.
 
     The region is made of the pixels that contribute most. It holds at least `share` of what all
-    contribute, and the picture's score is below `limit`; where no region's is, M is 1.
+    contribute, and the picture's score is below `limit`. Where no such region is found, because
+    the pixels that contribute are not enough, it is `after`.
 
     Args:
         before, after: pictures with the feature, and the same without it; at least one.
-        score: images → scores, above 0 where the feature shows; it can be differentiated.
+        score: images → scores, above 0 where the feature shows; it can be differentiated, and is
+            not easily fooled: what is made is no picture of a generator's.
         share: in [0, 1].
-        limit: above the scores of `after`, or these are returned as they are.
+        limit: above the scores of `after`.
+
+    Raises:
+        UserError: the score's gradient is not finite.
     """
     n, _, height, width = before.shape
     given = smooth(contributions(before, after, score).clamp(min=0))
-    sorted_down, order = given.flatten(1).sort(dim=1, descending=True)
+    if not given.isfinite().all():
+        raise UserError(
+            "erase.confine: the labeller's gradient is not finite, so nobody can tell where the "
+            "feature is; set it to 0"
+        )
+    sorted_down, order = given.flatten(1).sort(dim=1, descending=True, stable=True)
+    known = (sorted_down > 0).sum(1)
     rank = torch.empty_like(order).scatter_(
         1, order, torch.arange(height * width, device=order.device).expand_as(order)
     )
@@ -57,8 +71,8 @@ def confined(
     least = (summed < share * summed[:, -1:]).sum(1) + 1
 
     def region(pixels: Tensor) -> Tensor:
-        inside = (rank < pixels[:, None, None, None]).to(before.dtype)
-        return smooth(F.max_pool2d(inside, 3, stride=1, padding=1)).clamp(0, 1)
+        mask = (rank < pixels[:, None, None, None]).to(before.dtype)
+        return smooth(F.max_pool2d(mask, 3, stride=1, padding=1)).clamp(0, 1)
 
     def inside(pixels: Tensor) -> Tensor:
         return before + region(pixels) * (after - before)
@@ -68,7 +82,8 @@ def confined(
         middle = (low + high + 1) // 2
         enough = score(inside(middle)) < limit
         high, low = torch.where(enough, middle, high), torch.where(enough, low, middle)
-    return torch.where((high < height * width)[:, None, None, None], inside(high), after)
+    found = (high <= known) & (high < height * width)
+    return torch.where(found[:, None, None, None], inside(high), after)
 
 
 def contributions(

@@ -61,7 +61,7 @@ class Eraser(ABC):
         """ẑ for each latent, and which were edited."""
 
     def __call__(self, latents: Float[Tensor, "n *latent"]) -> Float[Tensor, "n *latent"]:
-        """ẑ alone."""
+        """ẑ alone; what is taught for it is `Erasure.pictures`."""
         return self.erase(latents).latents
 
     @staticmethod

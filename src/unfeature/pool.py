@@ -39,7 +39,7 @@ def teach(
     latents: Float[Tensor, "n *latent"],
     answer: Answer | None = None,
 ) -> Lesson:
-    """The lesson for some latents: one pass of f over ẑ, which is z where the gate is shut."""
+    """The lesson for some latents: what the eraser would have drawn for them."""
     erasure = eraser.erase(latents)
     images = erasure.pictures(original)
     if answer is None:

@@ -53,8 +53,9 @@ class EraseConfig(Settings):
     confine: float = Field(0.0, ge=0, le=1)
     """For "image": above 0, what is learnt is ẑ's picture only inside the region that takes the
     feature away, and the original's own around it; the region holds at least this share of it, e.g.
-    0.6. Needs a labeller that can be differentiated, and a feature that has a place in the picture:
-    glasses, not an age."""
+    0.6, and its picture's score is below −margin/2. Needs a labeller that can be differentiated
+    (and one that is not easily fooled), and a feature that has a place in the picture: glasses, not
+    an age."""
     keep: tuple[str, ...] = ()
     """For "descent" and "donors", when a classifier of attributes labels: which of its other
     attributes should stay as they are in ẑ's picture."""
@@ -97,7 +98,8 @@ class UnlearnConfig(Settings):
     """Adam's decay rates."""
     tether: float = Field(0.0, ge=0, lt=1)
     """The share of the way back to the original's weights that is taken after every update, so that
-    what the lessons do not need stays as it was; e.g. 0.003."""
+    what the lessons do not need stays as it was; e.g. 0.002. It does not shrink with the step
+    size."""
     average: float = Field(0.99, ge=0, lt=1)
     """Decay of the weights' moving average, which is what is evaluated and saved."""
     pool: int = Field(16, ge=1, le=1024)

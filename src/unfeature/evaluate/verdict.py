@@ -47,7 +47,8 @@ class Verdict:
 
     Attributes:
         judge: who said whether a picture shows the feature.
-        original, erased, unlearned: share of pictures that show it: f(z), f(ẑ), g(z).
+        original, erased, unlearned: share of pictures that show it: f(z), f(ẑ) (or what
+            is taught in its place: `Erasure.pictures`), g(z).
         negatives: how many pictures never had it.
         negatives_l1: |g(z) − f(z)| over these; images in [−1, 1].
         negatives_msssim: mean MS-SSIM(g(z), f(z)) over these.
