@@ -26,14 +26,7 @@ METHODS = ("paper", "ours", "robust")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="+", metavar="NAME", help="of comparisons that have run")
-    parser.add_argument("--methods", nargs="+", default=METHODS)
-    parser.add_argument("-o", "--output", type=Path, default=Path("runs/paper"))
-    parser.add_argument("--oracle", type=Path)
-    parser.add_argument("--set", action="append", default=[], help="attack.key=value")
-    parser.add_argument("--tables", action="store_true")
-    arguments = parser.parse_args()
+    arguments = options(__doc__)
     for name in arguments.names:
         rows: dict[str, dict[str, Any]] = {}
         for method in arguments.methods:
@@ -52,6 +45,18 @@ def main() -> None:
         table = as_table(rows)
         RESULTS.write_text(filled(RESULTS.read_text(), f"attacks {name}", table))
         print(f"{name}\n{table}", flush=True)
+
+
+def options(doc: str | None) -> argparse.Namespace:
+    """Which runs are attacked, and with what budget; `weights` has the same options."""
+    parser = argparse.ArgumentParser(description=doc)
+    parser.add_argument("names", nargs="+", metavar="NAME", help="of comparisons that have run")
+    parser.add_argument("--methods", nargs="+", default=METHODS)
+    parser.add_argument("-o", "--output", type=Path, default=Path("runs/paper"))
+    parser.add_argument("--oracle", type=Path)
+    parser.add_argument("--set", action="append", default=[], help="attack.key=value")
+    parser.add_argument("--tables", action="store_true")
+    return parser.parse_args()
 
 
 def _others(rows: dict[str, dict[str, Any]], space: str) -> dict[str, Any]:

@@ -8,10 +8,9 @@ each the feature again from 0, 10 and 100 of them; fills docs/results.md between
 `<!-- weights NAME -->` and `<!-- end -->`. What has run is kept in weights.json beside the run.
 """
 
-import argparse
-from pathlib import Path
 from typing import Any
 
+from benchmarks.attacks import options
 from benchmarks.paper import RESULTS, filled
 from unfeature.adapters.files import read_json, write_json
 from unfeature.attacking import attack_weights
@@ -20,19 +19,11 @@ from unfeature.folder import RunFolder
 from unfeature.progress import Progress
 from unfeature.settings import read_experiment
 
-METHODS = ("paper", "ours", "robust")
 BUDGET = ("attack.inversions=100", "attack.relearn=[0,10,100]")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="+", metavar="NAME", help="of comparisons that have run")
-    parser.add_argument("--methods", nargs="+", default=METHODS)
-    parser.add_argument("-o", "--output", type=Path, default=Path("runs/paper"))
-    parser.add_argument("--oracle", type=Path)
-    parser.add_argument("--set", action="append", default=[], help="attack.key=value")
-    parser.add_argument("--tables", action="store_true")
-    arguments = parser.parse_args()
+    arguments = options(__doc__)
     for name in arguments.names:
         rows: dict[str, dict[str, Any]] = {}
         for method in arguments.methods:
