@@ -54,7 +54,7 @@ VARIANTS = {
     "donors": OLD,
     "layers": LAYERS,
     "layers, sharpened": [*LAYERS, "erase.margin=0.8", "erase.sharpen=2"],
-    "asked": [*WHOLE, "unlearn.keep=0.01"],  # glasses then had unlearn.gone=0.05
+    "asked": [*WHOLE, "unlearn.keep=0.01"],  # with unlearn.gone=0.05 (bangs: 0.08)
     "confined": [],
 }
 """By name, the settings that differ from those of `examples/avatars/FEATURE.toml`."""
