@@ -9,14 +9,13 @@ Jurie ("Adversarial Counterfactual Visual Explanations", CVPR 2023, arXiv 2303.0
 near to the picture they explain; their region is where the two differ most. Nobody has to draw it.
 """
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from unfeature.errors import UserError
+from unfeature.search import Score
 
 POINTS = 6
 """Of the straight way at which the gradient is taken."""
@@ -26,8 +25,6 @@ never has a higher score."""
 BLUR = 0.024
 """Standard deviation of the Gaussian that smooths contributions and the region's edge, of the
 picture's longer side."""
-
-Score = Callable[[Tensor], Tensor]
 
 
 def confined(

@@ -122,6 +122,8 @@ class ImageEraser(Eraser):
             (`Generator.per_layer`), which gets nearer than one w for all can.
         sharpen: above 0, ẑ's picture must lack the feature when it is sharpened so much, too, so
             that no faint rest stays (`unfeature.sharpen`).
+        confine: above 0, what is taught is f(ẑ) only inside a region that holds at least this share
+            of what takes the feature away (`unfeature.confine`), and f(z) around it.
     """
 
     original: Generator

@@ -120,7 +120,8 @@ def require_slope(experiment: Experiment, gate: Labeler, original: Generator) ->
     if not experiment.needs_slope:
         return
     if not differentiable(gate, draw(original, original.latents_from_seeds([0, 1]))):
-        line = " (erase.path = 'line' needs none)" if "path" in experiment.needs_slope else ""
+        avoidable = experiment.needs_slope.startswith(("erase.path", "erase.refine"))
+        line = " (erase.path = 'line' needs none)" if avoidable else ""
         raise UserError(
             f"{experiment.needs_slope} needs the labeller's gradient, but '{gate.name}' cannot "
             f"be differentiated; do without{line}"
