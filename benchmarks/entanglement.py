@@ -27,7 +27,7 @@ from unfeature.report.words import spanned
 
 FRESH = 70_000_000
 PROTECT = "target.protect=['old', 'male', 'grey_hair', 'smile']"
-WHOLE = ["erase.confine=0", "unlearn.tether=0"]
+WHOLE = ["erase.confine=0", "unlearn.tether=0", "unlearn.final_rate=0.02"]
 BEFORE = [*WHOLE, "label.threshold=-3", "unlearn.gone=0", "unlearn.learning_rate=2e-3"]
 OLD = [
     *BEFORE,
@@ -41,7 +41,6 @@ LAYERS = [
     *("erase.refine=40", "erase.stride=3", "erase.margin=1.2"),
     *("unlearn.keep=0.01", "unlearn.alpha=5", "unlearn.pool=24", "unlearn.reuse=30"),
 ]
-CONFINED = ["erase.confine=0.6", "unlearn.tether=0.003", "unlearn.gone=0.3", "unlearn.keep=0.02"]
 PAPER = [*OLD, "erase.gate=paper"]
 VARIANTS = {
     "paper": [*PAPER, "generator.latent_space=z"],
@@ -55,8 +54,8 @@ VARIANTS = {
     "donors": OLD,
     "layers": LAYERS,
     "layers, sharpened": [*LAYERS, "erase.margin=0.8", "erase.sharpen=2"],
-    "asked": [*WHOLE, "unlearn.keep=0.01"],  # glasses with unlearn.gone=0.05 (--set)
-    "confined": CONFINED,
+    "asked": [*WHOLE, "unlearn.keep=0.01"],  # with unlearn.gone=0.05 (bangs: 0.08, by --set)
+    "confined": [],
 }
 """By name, the settings that differ from those of `examples/avatars/FEATURE.toml`."""
 

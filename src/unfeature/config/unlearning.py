@@ -99,7 +99,8 @@ class UnlearnConfig(Settings):
     tether: float = Field(0.0, ge=0, lt=1)
     """The share of the way back to the original's weights that is taken after every update, so that
     what the lessons do not need stays as it was; e.g. 0.002. It does not shrink with the step
-    size."""
+    size, so where some of the feature comes back at the end, let that shrink less: a `final_rate`
+    of 0.3."""
     average: float = Field(0.99, ge=0, lt=1)
     """Decay of the weights' moving average, which is what is evaluated and saved."""
     pool: int = Field(16, ge=1, le=1024)
