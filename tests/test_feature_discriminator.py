@@ -13,7 +13,7 @@ from unfeature.models.feature_discriminator import (
 )
 from unfeature.models.resnet import ResNet
 from unfeature.seeds import rng
-from unfeature.training import TrainConfig, fit
+from unfeature.training import Standing, TrainConfig, fit
 from unfeature.training.originals import original_session
 
 OPTIONS = {"latent_dim": 4, "w_dim": 4, "width": 4, "max_width": 8, "mapping_layers": 1}
@@ -89,17 +89,16 @@ def test_it_joins_a_training_late_and_resumes_bit_for_bit(
 
     whole, config = session(3)
     whole.load_state_dict(deepcopy(start))
-    first, *_ = fit(whole, data, config, start=1)
+    first, *_ = fit(whole, data, config, start=Standing(epochs=1))
     assert first.losses["second"] > 0
 
     broken, config = session(3)
     broken.load_state_dict(deepcopy(start))
-    epochs = fit(broken, data, config, start=1)
-    next(epochs)
+    now = next(fit(broken, data, config, start=Standing(epochs=1)))
     saved = deepcopy(broken.state_dict())
     resumed, config = session(3)
     resumed.load_state_dict(saved)
-    list(fit(resumed, data, config, start=2))
+    list(fit(resumed, data, config, start=now))
     theirs, ours = whole.average.state_dict(), resumed.average.state_dict()
     assert all(torch.equal(value, theirs[key]) for key, value in ours.items())
     changed = (whole.average.state_dict()[key] - value for key, value in start["average"].items())

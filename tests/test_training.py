@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from unfeature import train_judge
+from unfeature import train, train_judge
+from unfeature.adapters.files import load_checkpoint
 from unfeature.cli import ORIGINALS as CLI_ORIGINALS
 from unfeature.cli import main
 from unfeature.datasets import ImageSet, load_images
@@ -40,30 +42,34 @@ def stripes() -> ImageSet:
     )
 
 
+@pytest.mark.parametrize("batches", [0, 2])
 @pytest.mark.parametrize("architecture", ["dcgan", "conv-vae"])
-def test_training_resumes_bit_for_bit(architecture: str, stripes: ImageSet) -> None:
+def test_training_resumes_bit_for_bit(architecture: str, batches: int, stripes: ImageSet) -> None:
     config = TrainConfig(epochs=4, batch_size=16, learning_rate=1e-3, average=0.9)
 
-    def weights(stop: int) -> dict[str, torch.Tensor]:
+    def trained(stop: int) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
         session, _ = original_session(architecture, (1, 8, 8), config, **SMALL)
-        for epoch in fit(session, stripes, config):
-            if epoch.done == stop:
+        for now in fit(session, stripes, config):
+            last = now
+            if (now.epochs, now.batches) == (stop, batches):
                 state = session.state_dict()
                 session, _ = original_session(architecture, (1, 8, 8), config, **SMALL)
                 session.load_state_dict(state)
-                for _ in fit(session, stripes, config, start=stop):
-                    continue
+                for later in fit(session, stripes, config, start=now):
+                    last = later
                 break
-        return session.model.state_dict()
+        return session.model.state_dict(), last.losses
 
-    whole, resumed = weights(4), weights(2)
+    (whole, losses), (resumed, again) = trained(9), trained(2)
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+    assert losses == again
 
 
 def test_a_vae_learns_its_data(stripes: ImageSet) -> None:
     config = TrainConfig(epochs=60, batch_size=16, learning_rate=3e-3, average=0.9)
     session, _ = original_session("conv-vae", (1, 8, 8), config, **SMALL)
-    losses = [sum(epoch.losses.values()) for epoch in fit(session, stripes, config)]
+    steps = fit(session, stripes, config)
+    losses = [sum(now.losses.values()) for now in steps if not now.batches]
     assert losses[-1] < 0.6 * losses[0]
     drawn = session.model(torch.randn(200, 4, generator=torch.Generator().manual_seed(1)))
     sides = drawn[..., :4].mean(dim=(1, 2, 3)) - drawn[..., 4:].mean(dim=(1, 2, 3))
@@ -173,6 +179,33 @@ def test_a_resume_goes_on_with_the_same_training(
         assert main([*base, *more, "--resume"]) == 1
         assert said in capsys.readouterr().err
     assert main([*base, *vae, "--epochs", "2", "--resume"]) == 0
+
+
+def test_what_was_stopped_amid_an_epoch_goes_on_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    images, labels = random.integers(0, 256, (32, 28, 28), np.uint8), np.zeros(32, np.uint8)
+    np.savez("d.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    base = ["train", "original", "--architecture", "conv-vae", "--quiet", "--data", "d.npz"]
+    base += ["--batch-size", "8", "--epochs", "2", "--latent-dim", "4", "--width", "8"]
+    assert main([*base, "-o", "whole"]) == 0
+    real, left = train.save_checkpoint, [3]
+
+    def stop_at_the_third(path: Path, state: dict[str, Any]) -> None:
+        real(path, state)
+        left[0] -= 1
+        if left[0] == 0:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(train, "save_checkpoint", stop_at_the_third)
+    assert main([*base, "-o", "stopped"]) != 0
+    assert load_checkpoint(Path("stopped/checkpoint.pt"))["standing"]["batches"] == 3
+    assert main([*base, "-o", "stopped", "--resume"]) == 0
+    whole, resumed = (load_file(f"{name}/model.safetensors") for name in ("whole", "stopped"))
+    assert all(torch.equal(whole[key], resumed[key]) for key in whole)
 
 
 def test_bad_training_options(

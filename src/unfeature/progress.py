@@ -16,12 +16,13 @@ class Progress:
 
     quiet: bool = False
 
-    def bar(self, title: str, total: int, *, initial: int = 0) -> "tqdm[Any]":
+    def bar(self, title: str, total: int, *, initial: int = 0, unit: str = "it") -> "tqdm[Any]":
         """A bar to be updated by hand and closed."""
         shown: tqdm[Any] = tqdm(
             total=total,
             initial=initial,
             desc=title,
+            unit=unit,
             file=sys.stderr,
             disable=self.quiet,
             mininterval=0.3,

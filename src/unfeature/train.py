@@ -1,5 +1,6 @@
 """`unfeature train`: originals and oracles from a data set, with checkpoints."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,14 @@ from unfeature.generator import Generator, GeneratorSpec, draw
 from unfeature.labels import sample_seeds
 from unfeature.panel import load_panel
 from unfeature.progress import Progress
-from unfeature.training import Session, TrainConfig, fit
+from unfeature.training import Session, Standing, TrainConfig, fit
 from unfeature.training.originals import original_session
 
 AVATARS = "avatars"
 """As --data: our own faces instead of files."""
 FID_PICTURES = 10_000
+CHECKPOINT_SECONDS = 300.0
+"""Between two checkpoints."""
 STATISTICS = 512
 """Pictures from which a second discriminator takes the mean and spread of a judge's features."""
 OWN_OPTIONS = {
@@ -233,7 +236,8 @@ def fit_saved(
     arguments: Any,
     progress: Progress,
 ) -> nn.Module:
-    """Train to the end, with a checkpoint after each epoch, from which --resume goes on.
+    """Train to the end, with a checkpoint every few minutes and at the end, from which --resume
+    goes on.
 
     Raises:
         UserError: the checkpoint is of another training.
@@ -241,7 +245,7 @@ def fit_saved(
     output = Path(arguments.output)
     make_folder(output)
     path = output / "checkpoint.pt"
-    start = 0
+    start = Standing()
     of = {"seed": config.seed, "batch_size": config.batch_size, "images": len(data)}
     if arguments.resume and path.exists():
         saved = load_checkpoint(path)
@@ -252,15 +256,22 @@ def fit_saved(
             )
         try:
             session.load_state_dict(saved["session"])
+            start = Standing(**saved["standing"])
         except (KeyError, RuntimeError, ValueError) as error:
             raise UserError(
                 f"the checkpoint in '{output}' is of another architecture or other options "
                 f"({str(error).splitlines()[0]}); give the same, or another folder with -o"
             ) from error
-        start = saved["done"]
-    with progress.bar("train", config.epochs, initial=start) as bar:
-        for epoch in fit(session, data, config, start=start):
-            save_checkpoint(path, {"done": epoch.done, "of": of, "session": session.state_dict()})
-            bar.update()
-            bar.set_postfix_str(", ".join(f"{k} {v:.3f}" for k, v in epoch.losses.items()))
+    per_epoch = len(data) // config.batch_size * config.batch_size
+    seen = start.epochs * per_epoch + start.batches * config.batch_size
+    saved_at = time.monotonic()
+    with progress.bar("train", config.epochs * per_epoch, initial=seen, unit=" images") as bar:
+        for now in fit(session, data, config, start=start):
+            losses = ", ".join(f"{k} {v:.3f}" for k, v in now.losses.items())
+            bar.set_postfix_str(f"{now.epochs} of {config.epochs} epochs, {losses}", refresh=False)
+            bar.update(config.batch_size)
+            if now.epochs == config.epochs or time.monotonic() - saved_at > CHECKPOINT_SECONDS:
+                state = {"standing": vars(now), "of": of, "session": session.state_dict()}
+                save_checkpoint(path, state)
+                saved_at = time.monotonic()
     return session.model

@@ -4,15 +4,15 @@ from unfeature.training.attributes import AttributeSession, attribute_figures
 from unfeature.training.calibration import calibrate
 from unfeature.training.gan import GANSession
 from unfeature.training.judge import JudgeSession, balanced_accuracy
-from unfeature.training.loop import Epoch, Session, TrainConfig, fit
+from unfeature.training.loop import Session, Standing, TrainConfig, fit
 from unfeature.training.vae import VAESession
 
 __all__ = [
     "AttributeSession",
-    "Epoch",
     "GANSession",
     "JudgeSession",
     "Session",
+    "Standing",
     "TrainConfig",
     "VAESession",
     "attribute_figures",

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -76,39 +76,57 @@ class Session(ABC):
 
 
 @dataclass(frozen=True)
-class Epoch:
-    """What one pass over the data came to: mean losses, and how many epochs are done."""
+class Standing:
+    """How far a training is: all that a checkpoint needs beside the session's state.
 
-    done: int
-    losses: dict[str, float]
+    Attributes:
+        epochs: whole passes over the data that are done.
+        batches: updates of the pass that has begun; 0 between two.
+        losses: their means; between two passes, those of the last one.
+        noise: the state of the pass's random numbers; None before the first.
+    """
+
+    epochs: int = 0
+    batches: int = 0
+    losses: dict[str, float] = field(default_factory=dict)
+    noise: Tensor | None = None
 
 
 def fit(
-    session: Session, data: ImageSet | AttributeSet, config: TrainConfig, *, start: int = 0
-) -> Iterator[Epoch]:
-    """Train from epoch `start` on, yielding after each pass over the data.
+    session: Session,
+    data: ImageSet | AttributeSet,
+    config: TrainConfig,
+    *,
+    start: Standing | None = None,
+) -> Iterator[Standing]:
+    """Train on from where it stood, yielding after each update.
 
-    The order of the images and all noise of epoch e follow from (seed, e), so a session restored
-    after e epochs goes on as if it had never stopped.
+    The order of the images and all noise of an epoch follow from (seed, epoch), so a session
+    restored with its standing goes on as if it had never stopped.
     """
     if len(data) < config.batch_size:
         raise UserError(
             f"{len(data)} images are fewer than one batch of {config.batch_size}; "
             "give more data or a smaller --batch-size"
         )
+    start = start or Standing()
     batches = len(data) // config.batch_size
-    for epoch in range(start, config.epochs):
+    for epoch in range(start.epochs, config.epochs):
         random = rng(config.seed, "epoch", epoch)
         order = torch.randperm(len(data), generator=random)
-        totals: dict[str, float] = {}
-        for i in range(batches):
+        now = start if epoch == start.epochs else Standing(epoch)
+        means = dict(now.losses) if now.batches else {}
+        if now.batches and now.noise is not None:
+            random.set_state(now.noise)
+        for i in range(now.batches, batches):
             picked = order[i * config.batch_size : (i + 1) * config.batch_size]
             progress = (epoch + i / batches) / config.epochs
             images, labels = (x[picked].to(session.device) for x in (data.images, data.labels))
-            losses = session.step(images, labels, random, progress)
-            for name, value in losses.items():
-                totals[name] = totals.get(name, 0.0) + value / batches
-        yield Epoch(epoch + 1, totals)
+            for name, value in session.step(images, labels, random, progress).items():
+                mean = means.get(name, 0.0)
+                means[name] = mean + (value - mean) / (i + 1)
+            whole = i + 1 == batches
+            yield Standing(epoch + whole, 0 if whole else i + 1, dict(means), random.get_state())
 
 
 def scheduled(optimizer: torch.optim.Optimizer, base: float, progress: float) -> None:
