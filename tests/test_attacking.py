@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+import unfeature
 from unfeature.attack.base import Found
 from unfeature.attack.inversion import inverted
 from unfeature.attack.relearning import half_back, relearned
@@ -96,6 +97,8 @@ def test_mistakes(finished: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "epsilons must be radii of 0" in says("--set", "attack.epsilons=[-1, 2]")
     assert "must rise" in says("--set", "attack.epsilons=[2, 1]")
     assert "changes only attack" in says("--set", "label.n=3")
+    other = Path(unfeature.__file__).parent / "zoo" / "digits-gan"
+    assert "draws [1, 28, 28] from latents of [64], the original" in says("--oracle", str(other))
     lenet = "attack.classifier={by='classifier', classifier='avatars-judge', target='glasses'}"
     assert "not take images of [1, 16, 16]: it was trained on [3, 64, 64]" in says("--set", lenet)
     with pytest.raises(UserError, match=r"neither inversion nor relearning; set attack\.inver"):

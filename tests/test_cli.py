@@ -208,7 +208,12 @@ def test_what_is_refused_leaves_a_run_as_it_was(
     table = '{by="classifier", classifier="small:build", target="1", threshold=0.0}'
     words = ["--set", f"label={table}", "--set", f"evaluate.judge={table}"]
     assert "is the classifier that labelled" in fails(capsys, "label", "out", *words)
+    kept_training = Path("out/checkpoint.pt").read_bytes()
+    steep = ["--set", "unlearn.learning_rate=1", "--set", "unlearn.alpha=1e38"]
+    assert "the loss is" in fails(capsys, "unlearn", "out", *steep)
+    assert Path("out/checkpoint.pt").read_bytes() == kept_training
     assert {name: Path("out", name).read_text() for name in before} == before
+    assert not list(Path("out").glob(".*"))
     ok("evaluate", "out", "--quiet")
 
 

@@ -7,10 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
+import unfeature
 from unfeature.apart import run_apart
 from unfeature.cli import main
 from unfeature.comparison import read_comparison
@@ -44,8 +46,12 @@ def test_the_papers_method_is_the_papers(comparison: Path) -> None:
     assert (paper.erase.gate, paper.erase.path, paper.erase.keep) == ("paper", "line", ())
     loop = paper.unlearn
     assert (loop.alpha, loop.gone, loop.keep, loop.robust) == (1, 0, 0, 0)
-    held = read_comparison(comparison, ["set=['unlearn.tether=0.1']"])
-    assert (held.resolved("ours").unlearn.tether, held.resolved("paper").unlearn.tether) == (0.1, 0)
+    more = "'unlearn.tether=0.1', 'unlearn.robust=0.2', 'target.method=lda'"
+    held = read_comparison(comparison, [f"set=[{more}]"])
+    ours_held, paper_held = held.resolved("ours"), held.resolved("paper")
+    assert (ours_held.unlearn.tether, paper_held.unlearn.tether) == (0.1, 0)
+    assert (ours_held.unlearn.robust, paper_held.unlearn.robust) == (0.2, 0)
+    assert (ours_held.target.method, paper_held.target.method) == ("lda", "mean")
     assert (loop.pool, loop.reuse) == (1, 1)  # fresh latents each step
     assert (loop.average, loop.warmup, loop.final_rate) == (0, 0, 1)  # plain Adam
     assert (loop.steps, paper.seed) == (7, 3)
@@ -54,8 +60,6 @@ def test_the_papers_method_is_the_papers(comparison: Path) -> None:
 
 @pytest.fixture
 def comparison(toml: Path, toy: object) -> Path:
-    import numpy as np
-
     from unfeature.generator import draw
 
     images = draw(toy, toy.latents_from_seeds(range(400)))  # type: ignore
@@ -137,6 +141,11 @@ def test_mistakes_get_one_clear_line(comparison: Path, capsys: pytest.CaptureFix
     assert "name it, too" in says(capsys, comparison, "--only", "paper")
     gone = says(capsys, comparison, "--set", "methods.oracle.path=nowhere")
     assert "no generator in 'nowhere'" in gone
+    other = Path(unfeature.__file__).parent / "zoo" / "digits-gan"
+    larger = says(capsys, comparison, "--set", f"methods.oracle.path={other}")
+    assert f"'{other}' draws [1, 28, 28], the original [1, 16, 16]" in larger
+    np.savez("wide.npz", x_train=np.zeros((40, 16, 32), np.uint8), y_train=np.zeros(40))
+    assert "'wide.npz' are [1, 16, 32]" in says(capsys, comparison, "--set", "data=wide.npz")
     twin = says(capsys, comparison, "--set", "methods.labels={kind='unlearn'}")
     assert "its folder 'labels' is another's, too" in twin
     wrong = says(capsys, comparison, "--set", "methods.ours.set=['erase.gte=image']")

@@ -114,9 +114,12 @@ def test_a_person_is_asked_and_answers(toml: Path, capsys: pytest.CaptureFixture
     assert "of weights that have been trained anew since" in capsys.readouterr().err
     assert sheet.read_text().count("; edge") == 30
     Path("out/human").rename("kept")
-    for pairs in (4, 6):  # nobody has answered, so other sheets may take their place
+    for pairs in (30, 6):  # nobody has answered, so other sheets may take their place
         assert main(["evaluate", "out", "--human", "--pairs", str(pairs), "--quiet"]) == 0
         assert f"({pairs} pairs" in sheet.read_text()
+    assert len(list(Path("out/human").glob("page-*.png"))) == 1  # and no page of the 30
+    assert main(["evaluate", "out", "--human", "--set", "evaluate.n=9"]) == 1
+    assert "--set does not go with --human" in capsys.readouterr().err
     assert main([*arguments, "no.txt"]) == 1
     assert "no answers at 'no.txt'" in capsys.readouterr().err
     assert main(["evaluate", "out", "--answers", "x"]) == 1

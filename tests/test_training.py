@@ -1,4 +1,5 @@
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,7 @@ from unfeature.cli import main
 from unfeature.datasets import ImageSet, load_images
 from unfeature.errors import UserError
 from unfeature.models.vae import ConvDecoder
-from unfeature.training import JudgeSession, TrainConfig, fit
+from unfeature.training import JudgeSession, Standing, TrainConfig, fit
 from unfeature.training.originals import ORIGINALS, original_session
 
 
@@ -167,18 +168,32 @@ def test_a_resume_goes_on_with_the_same_training(
     monkeypatch.chdir(tmp_path)
     images, labels = np.zeros((16, 28, 28), np.uint8), np.zeros(16, np.uint8)
     np.savez("d.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    np.savez("other.npz", x_train=images + 9, y_train=labels, x_test=images, y_test=labels)
     base = ["train", "original", "-o", "x", "--quiet", "--data", "d.npz", "--batch-size", "8"]
     base += ["--epochs", "1", "--latent-dim", "4", "--width", "8"]
     vae = ["--architecture", "conv-vae"]
     assert main([*base, *vae]) == 0
     for more, said in (
-        (["--architecture", "dcgan"], "of another architecture or other options"),
+        (["--architecture", "dcgan", "--learning-rate", "0.001"], "of another architecture"),
         ([*vae, "--width", "4"], "of another architecture or other options"),
-        ([*vae, "--seed", "3"], "another seed, batch size or number of images"),
+        ([*vae, "--seed", "3"], "is of a training with another seed;"),
+        ([*vae, "--learning-rate", "0.1", "--beta", "2"], "another learning rate and another beta"),
+        ([*vae, "--data", "other.npz"], "with another data;"),
     ):
         assert main([*base, *more, "--resume"]) == 1
         assert said in capsys.readouterr().err
     assert main([*base, *vae, "--epochs", "2", "--resume"]) == 0
+    torch.save({"done": 1, "of": {"seed": 0}, "session": {}}, "x/checkpoint.pt")
+    assert main([*base, *vae, "--resume"]) == 1
+    assert "of a training by another version" in capsys.readouterr().err
+
+    def stopped_at_once(*arguments: Any, **more: Any) -> Iterator[Standing]:
+        yield next(iter(fit(*arguments, **more)))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "fit", stopped_at_once)
+    assert main([*base, *vae, "--learning-rate", "0.1"]) == 130
+    assert not Path("x/checkpoint.pt").exists()  # or --resume would go on with the one before
 
 
 def test_what_was_stopped_amid_an_epoch_goes_on_there(
@@ -229,6 +244,7 @@ def test_bad_training_options(
         (["--data", "d.npz", "--learning-rate", "inf"], "--learning-rate is inf"),
         (["--data", "d.npz", "--size", "0"], "--size is 0; give 1 or more"),
         (["--data", "d.npz", "--width", "0"], "--width is 0; give 1 or more"),
+        (["--data", "d.npz", "--option", "w_dim=0"], "w_dim=0: give a whole number of at least 1"),
         (["--data", "d.npz", "--option", "judge=1"], "'judge' has an option of its own"),
         (["--data", "d.npz", "--option", "channels=1"], "'channels' follows from the pictures"),
         (["--data", "d.npz", "--latent-dim", "-1"], "--latent-dim is -1; give 1 or more"),

@@ -28,6 +28,7 @@ from unfeature.labelers.distil import distil
 from unfeature.labelers.function import same_function
 from unfeature.labels import LatentSet, sample_seeds
 from unfeature.learning import current_eraser
+from unfeature.methods.adversarial import fresh_discriminator
 from unfeature.panel import Panel, load_panel
 from unfeature.progress import Progress
 from unfeature.target import TargetVector
@@ -76,6 +77,8 @@ def attack_run(
         )
     progress.say(f"attacker: {attacker.name}; judge: {panel.judge.name}")
     pictures = None
+    if table.relearn:  # better refused now than after hours
+        fresh_discriminator(original.image_shape, experiment.seed)
     if table.inversions or table.relearn or experiment.encoder is not None:
         pictures = _pictures(experiment, original, panel.judge)
     extractor = choose_extractor(experiment, original)
@@ -142,9 +145,17 @@ def _generators(
     generators = {"original": original, "unlearned": unlearned}
     if oracle is not None:
         made = load_made(experiment.generator, oracle)
-        generators["oracle"] = made.in_space(
-            original.latent_space, truncation=experiment.generator.truncation
+        made = made.in_space(original.latent_space, truncation=experiment.generator.truncation)
+        shapes, own = (
+            f"{list(g.image_shape)} from latents of {list(g.latent_shape)}"
+            for g in (made, original)
         )
+        if shapes != own:
+            raise UserError(
+                f"the oracle in '{oracle}' draws {shapes}, the original {own}; give one of the "
+                "same shapes"
+            )
+        generators["oracle"] = made
     return generators
 
 

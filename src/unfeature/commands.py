@@ -77,6 +77,8 @@ def one_stage(arguments: Any) -> int:
 
     run = RunFolder.open(arguments.run)
     if getattr(arguments, "human", False):
+        if arguments.set:
+            raise UserError("--set does not go with --human: the pairs follow the run's settings")
         return human(arguments, run)
     if arguments.stage == "evaluate" and arguments.answers:
         raise UserError("--answers goes with --human")

@@ -73,6 +73,7 @@ def compare(
     progress = progress or Progress(quiet=True)
     place = Place(path)
     generator = comparison.resolved().generator
+    original = load_source(generator)
     for name, method in comparison.methods.items():  # before anything is trained
         if not isinstance(method, Folder):
             continue
@@ -81,8 +82,19 @@ def compare(
                 f"methods.{name}: there is no generator in '{method.path}'; make it first, or "
                 "leave it out with --only and the others' names"
             )
-        load_generator(Path(method.path), factory=generator.factory)
-    _data(comparison, load_source(generator))
+        made = load_generator(Path(method.path), factory=generator.factory)
+        if made.image_shape != original.image_shape:
+            raise UserError(
+                f"methods.{name}: the generator in '{method.path}' draws {list(made.image_shape)}, "
+                f"the original {list(original.image_shape)}; give one of the same shape, or leave "
+                "it out with --only and the others' names"
+            )
+    data = _data(comparison, original)
+    if data is not None and tuple(data.shape[1:]) != original.image_shape:
+        raise UserError(
+            f"the pictures of data = '{comparison.data}' are {list(data.shape[1:])}, the "
+            f"generator's {list(original.image_shape)}; give data of the same shape"
+        )
     _claim(comparison, path, resume)
     for seed in comparison.seeds:
         labels = comparison.resolved(seed=seed)

@@ -31,11 +31,14 @@ def slug(name: str) -> str:
 
 PAPER = (
     *("erase.gate=paper", "erase.path=line", "erase.keep=[]"),
+    *("target.method=mean", "target.protect=[]"),
     *("unlearn.alpha=1", "unlearn.gone=0", "unlearn.keep=0", "unlearn.tether=0"),
+    "unlearn.robust=0",
     *("unlearn.pool=1", "unlearn.reuse=1", "unlearn.average=0"),
     *("unlearn.warmup=0", "unlearn.final_rate=1"),
 )
-"""The paper's method to the letter: its gate and its loss, fresh latents each step, plain Adam."""
+"""The paper's method to the letter: its direction, gate and loss, fresh latents each step, plain
+Adam (with the experiment's `unlearn.betas`)."""
 
 
 class Unlearn(Settings):

@@ -5,7 +5,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +13,14 @@ from typing import Any
 
 import torch
 
-from unfeature.adapters.files import atomic, make_folder, read_json, read_record, write_json
+from unfeature.adapters.files import (
+    atomic,
+    kept_aside,
+    make_folder,
+    read_json,
+    read_record,
+    write_json,
+)
 from unfeature.config import Experiment
 from unfeature.errors import UserError, Waiting
 from unfeature.evaluate.criteria import Criterion
@@ -145,9 +152,8 @@ class RunFolder:
     def require(self, stage: str) -> None:
         """Raise unless `stage` is done."""
         if not self.done(stage):
-            raise UserError(
-                f"'{self.path}' has no {stage} yet; run 'unfeature {stage} {self.path}'"
-            )
+            of = f"{self.settings} -o {self.path}" if stage == "sample" else f"{self.path}"
+            raise UserError(f"'{self.path}' has no {stage} yet; run 'unfeature {stage} {of}'")
 
     def finish(self, stage: str, began: float) -> None:
         """Note that a stage is done; `began` is from `time.perf_counter`."""
@@ -163,18 +169,23 @@ class RunFolder:
 
     @contextmanager
     def unless_refused(self) -> Iterator[None]:
-        """Settings and diary stay as they were where the block ends in an error of the user's, but
-        not where it waits for a person."""
+        """Settings and diary stay as they were where the block ends in an error, and so do history
+        and checkpoint of a training that is done; but not where it waits for a person."""
         before = {path: path.read_text() for path in (self.settings, self.diary)}
-        try:
-            yield
-        except Waiting:
-            raise
-        except Exception:
-            for path, text in before.items():
-                with atomic(path) as temporary:
-                    temporary.write_text(text)
-            raise
+        of_training = (self.history, self.checkpoint) if self.done("unlearn") else ()
+        with ExitStack() as aside:
+            kept = [aside.enter_context(kept_aside(path)) for path in of_training]
+            try:
+                yield
+            except Waiting:
+                raise
+            except Exception:
+                for path, text in before.items():
+                    with atomic(path) as temporary:
+                        temporary.write_text(text)
+                for restore in kept:
+                    restore()
+                raise
 
     def require_effect(self, stage: str, changes: Iterable[str]) -> None:
         """Raise where a change of settings comes too late: an earlier stage has read them."""

@@ -55,14 +55,16 @@ def write_human(run: RunFolder, n: int) -> Path:
     judge = load_panel(run.path / "panel").judge
     seeds = sample_seeds(n * CANDIDATES, experiment.seed, "human")
     before = draw(original, original.latents_from_seeds(seeds.tolist()))
-    shows = judged(judge, before) > 0
+    shows, before = (judged(judge, before) > 0).cpu(), before.cpu()
     had, lacked = shows.nonzero().squeeze(1), (~shows).nonzero().squeeze(1)
     had = had[: n // 2]
     rows = torch.cat([had, lacked[: n - len(had)]])
-    after = draw(unlearned, unlearned.latents_from_seeds(seeds[rows].tolist()))
+    after = draw(unlearned, unlearned.latents_from_seeds(seeds[rows].tolist())).cpu()
     plan = shuffled(len(rows), experiment.seed)
     folder = make_folder(run.path / "human")
     left, right = _sides(before[rows], after, plan)
+    for page in folder.glob("page-*.png"):
+        page.unlink()
     for first in range(0, len(rows), PER_PAGE):
         with atomic(folder / f"page-{first // PER_PAGE + 1:03d}.png") as temporary:
             part = slice(first, first + PER_PAGE)

@@ -39,7 +39,7 @@ def do_stage(run: RunFolder, name: str, progress: Progress, *, resume: bool = Fa
 
 def run_experiment(
     experiment: Experiment,
-    path: Path,
+    path: str | Path,
     *,
     resume: bool = False,
     until: str = "report",
@@ -54,7 +54,7 @@ def run_experiment(
     Raises:
         UserError: there is a run already, or the one to resume has other settings.
     """
-    progress = progress or Progress(quiet=True)
+    path, progress = Path(path), progress or Progress(quiet=True)
     if resume and RunFolder(path).settings.exists():
         run = RunFolder.open(path)
         _require_equal(run, experiment)

@@ -13,13 +13,13 @@ from unfeature.config import Experiment
 from unfeature.errors import UserError
 
 
-def read_experiment(path: Path, overrides: Iterable[str] = ()) -> Experiment:
+def read_experiment(path: str | Path, overrides: Iterable[str] = ()) -> Experiment:
     """The settings in a TOML file, with `section.key=value` overrides.
 
     Raises:
         UserError: one line for each thing wrong, naming file and key.
     """
-    return check_experiment(read_toml(path, overrides), where=str(path))
+    return check_experiment(read_toml(Path(path), overrides), where=str(path))
 
 
 def read_toml(path: Path, overrides: Iterable[str] = ()) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """`unfeature train`: originals and oracles from a data set, with checkpoints."""
 
+import hashlib
 import time
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,8 @@ from unfeature.training.originals import original_session
 AVATARS = "avatars"
 """As --data: our own faces instead of files."""
 FID_PICTURES = 10_000
-CHECKPOINT_SECONDS = 300.0
-"""Between two checkpoints."""
+CHECKPOINT_SECONDS, EPOCH_SECONDS = 300.0, 30.0
+"""Between two checkpoints amid an epoch, and at least before one at an epoch's end."""
 STATISTICS = 512
 """Pictures from which a second discriminator takes the mean and spread of a judge's features."""
 OWN_OPTIONS = {
@@ -136,6 +137,11 @@ def train_oracle(arguments: Any, progress: Progress) -> dict[str, Any]:
     judge = load_panel(run.path / "panel").judge
     clean = judged(judge, data.images) <= 0
     progress.say(f"{int(clean.sum())} of {len(data)} images do not show the feature")
+    if clean.sum() < recipe["training"]["batch_size"]:
+        raise UserError(
+            f"{int(clean.sum())} images without the feature are fewer than one batch of the "
+            f"original's, {recipe['training']['batch_size']}; give more data"
+        )
     return _train_generator(
         recipe, data.where(clean), arguments, progress, without=run.experiment().feature
     )
@@ -237,7 +243,7 @@ def fit_saved(
     progress: Progress,
 ) -> nn.Module:
     """Train to the end, with a checkpoint every few minutes and at the end, from which --resume
-    goes on.
+    goes on; without it, an older one is deleted once there is something in its place.
 
     Raises:
         UserError: the checkpoint is of another training.
@@ -246,13 +252,18 @@ def fit_saved(
     make_folder(output)
     path = output / "checkpoint.pt"
     start = Standing()
-    of = {"seed": config.seed, "batch_size": config.batch_size, "images": len(data)}
+    of = config.model_dump(exclude={"epochs"}) | {
+        "images": len(data),
+        "first": _digest(data.images),
+    }
+    if arguments.resume and not path.exists():
+        progress.say(f"there is no checkpoint in '{output}' yet: beginning anew")
     if arguments.resume and path.exists():
         saved = load_checkpoint(path)
-        if saved.get("of", of) != of:
+        if saved.get("of") != of:
             raise UserError(
-                f"the checkpoint in '{output}' is of a training with another seed, batch size or "
-                "number of images; go on with the same, or choose another folder with -o"
+                f"the checkpoint in '{output}' is of a training {_other(saved.get('of'), of)}; go "
+                "on with the same, or begin anew without --resume"
             )
         try:
             session.load_state_dict(saved["session"])
@@ -270,8 +281,26 @@ def fit_saved(
             losses = ", ".join(f"{k} {v:.3f}" for k, v in now.losses.items())
             bar.set_postfix_str(f"{now.epochs} of {config.epochs} epochs, {losses}", refresh=False)
             bar.update(config.batch_size)
-            if now.epochs == config.epochs or time.monotonic() - saved_at > CHECKPOINT_SECONDS:
+            waited = time.monotonic() - saved_at
+            due = waited > (CHECKPOINT_SECONDS if now.batches else EPOCH_SECONDS)
+            if not arguments.resume and now.epochs == 0 and now.batches == 1:
+                path.unlink(missing_ok=True)
+            if due or now.epochs == config.epochs:
                 state = {"standing": vars(now), "of": of, "session": session.state_dict()}
                 save_checkpoint(path, state)
                 saved_at = time.monotonic()
     return session.model
+
+
+def _digest(images: Tensor) -> str:
+    """16 hex digits of the first few pictures: data in another place are the same data."""
+    return hashlib.sha256(images[:64].contiguous().numpy().tobytes()).hexdigest()[:16]
+
+
+def _other(before: dict[str, Any] | None, now: dict[str, Any]) -> str:
+    """What differs between two trainings, in words."""
+    if before is None or before.keys() != now.keys():
+        return "by another version of unfeature"
+    names = {"images": "number of images", "first": "data", "average": "decay of the average"}
+    changed = [names.get(key, key.replace("_", " ")) for key in now if now[key] != before[key]]
+    return f"with another {' and another '.join(changed)}"

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,6 +33,30 @@ def atomic(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def kept_aside(path: Path) -> Iterator[Callable[[], None]]:
+    """While the block runs, what `path` is now has a second name: call what this gives to have it
+    back, or gone where there is none. Good for files that are replaced and not written over."""
+    aside, there = path.with_name(f".{path.name}.kept"), path.exists()
+    aside.unlink(missing_ok=True)
+    if there:
+        try:
+            os.link(path, aside)
+        except OSError:  # a file system without links
+            shutil.copy2(path, aside)
+
+    def restore() -> None:
+        if there:
+            os.replace(aside, path)
+        else:
+            path.unlink(missing_ok=True)
+
+    try:
+        yield restore
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def make_folder(folder: Path) -> Path:

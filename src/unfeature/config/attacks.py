@@ -45,8 +45,8 @@ class AttackTable(AttackConfig):
     )
     """Radii, in rising order; what a smaller one finds counts for a larger one, too."""
     classifier: LabelerConfig | None = None
-    """The attacker's classifier, h; when not given, the labeller if it can be differentiated and
-    does not judge, else one distilled from its labels."""
+    """The attacker's classifier, h; when not given, the labeller where that is a classifier, else
+    one distilled from its labels."""
     inversions: int = Field(0, ge=0)
     """Of the original's pictures with the feature, how many are looked up in the unlearned
     generator's latents; 0 leaves it out."""

@@ -240,7 +240,7 @@ def quality(
     if min(len(images), len(wanted)) < 6:
         raise UserError(
             f"figures of quality need six pictures or more of each set; here are {len(images)} "
-            f"and {len(wanted)}; raise evaluate.n"
+            f"and {len(wanted)}; raise evaluate.n (of a comparison: n or data_n)"
         )
     features, logits = extractor(images)
     n = min(len(features), len(wanted))

@@ -28,6 +28,8 @@ from unfeature.training.vae import VAEConfig, VAESession
 ORIGINALS = ("dcgan", "conv-vae", "residual-vae", "stylegan2")
 SETTINGS: dict[str, type[SecondConfig]] = {"stylegan2": StyleGAN2Config, "residual-vae": VAEConfig}
 """Those that take a judge, and what their training has settings for."""
+WHOLE = ("w_dim", "mapping_layers", "max_width")
+"""Sizes; `latent_dim` and `width` are looked at where they are read."""
 GENERATOR_ONLY = ("latent_dim", "w_dim", "mapping_layers")
 
 
@@ -66,6 +68,10 @@ def original_session(
             f"images of {height}×{width} do not fit '{architecture}'; it draws square images "
             "whose side is a multiple of 4 (give --size)"
         )
+    for key in WHOLE:
+        value = options.get(key, 1)
+        if not isinstance(value, int) or value < 1:
+            raise UserError(f"--option {key}={value}: give a whole number of at least 1")
     side = {"base": height // 4} if architecture in ("dcgan", "conv-vae") else {"size": height}
     options = {"channels": channels, **side, **options}
     if judge is not None and architecture not in SETTINGS:
