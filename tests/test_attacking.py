@@ -23,6 +23,7 @@ from unfeature.folder import RunFolder
 from unfeature.generator import Generator, draw
 from unfeature.labelers import FunctionLabeler
 from unfeature.progress import Progress
+from unfeature.report.plots import relearning_curves
 from unfeature.report.words import attack_text
 
 QUICK = [
@@ -186,6 +187,12 @@ def test_relearning_needs_pictures_of_the_feature(toy: Generator, corner: Functi
     assert taught.ratios[0] == retained.ratios[0] < 0.05
     assert taught.ratios[-1] > retained.ratios[-1]
     assert (taught.pictures, retained.pictures) == (50, 0)
+
+
+def test_every_relearning_has_its_line() -> None:
+    lessons = [{"pictures": k, "steps": [0, 20], "ratios": [0.0, 0.1]} for k in (0, 5, 10, 50, 99)]
+    page = relearning_curves({"oracle": lessons})
+    assert all(f"oracle, {k} pictures" in page for k in (0, 5, 10, 50, 99))
 
 
 def test_half_is_back_at_the_first_look_that_sees_it() -> None:

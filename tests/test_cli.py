@@ -109,6 +109,11 @@ def test_resume_of_a_stopped_run_equals_the_whole_one(
     monkeypatch.setattr(learning, "save_checkpoint", real)
     assert "can go on" in fails(capsys, "unlearn", "stopped")
     ok("unlearn", "stopped", "--resume", "--quiet")
+    saved = torch.load("stopped/checkpoint.pt", weights_only=True)
+    assert saved["finished"]
+    torch.save({**saved, "finished": False}, "stopped/checkpoint.pt")  # stopped after its last step
+    ok("unlearn", "stopped", "--resume", "--quiet")
+    ok("unlearn", "stopped", "--quiet")  # it was finished, so this is a training anew
     ok("unlearn", "stopped", "--quiet")  # finished: nothing is lost
 
 
@@ -215,6 +220,8 @@ def test_what_is_refused_leaves_a_run_as_it_was(
     assert {name: Path("out", name).read_text() for name in before} == before
     assert not list(Path("out").glob(".*"))
     ok("evaluate", "out", "--quiet")
+    Path("marked.toml").write_text("\ufeff" + toml.read_text())  # as Notepad saves
+    ok("run", "marked.toml", "--dry-run", "--quiet")
 
 
 def test_json_is_strict(toml: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -241,6 +248,10 @@ def test_zero_steps_leave_everything_as_it_was(
     found = json.loads(capsys.readouterr().out)
     assert found["target_ratio"]["unlearned"] == found["target_ratio"]["original"]
     assert found["negatives_l1"] == 0
+    ok("run", toml, "-o", "some", "--set", "unlearn.steps=4", "--quiet")
+    ok("unlearn", "some", "--set", "unlearn.steps=0", "--quiet")
+    assert Path("some/history.jsonl").read_text() == ""
+    assert not Path("some/checkpoint.pt").exists()
 
 
 def test_a_person_labels_on_sheets(toml: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -254,6 +265,11 @@ def test_a_person_labels_on_sheets(toml: Path, capsys: pytest.CaptureFixture[str
     said = fails(capsys, "label", "out", "--by", "sheet", "--answers", "latin.txt")
     assert "'latin.txt' is not UTF-8" in said
     assert Path("out/settings.toml").read_text() == settings
+    few = " ".join(map(str, range(19)))
+    Path("few.txt").write_text(f"by: Ada\npages: 1\nyes: {few}\n")
+    said = fails(capsys, "label", "out", "--by", "sheet", "--answers", "few.txt")
+    assert "only 19 of 100 labelled pictures show" in said
+    assert "at least 20 are needed" in said
     ok("sample", toml, "-o", "ref", "--quiet")
     ok("label", "ref", "--quiet")
     truth = load_file("ref/labels.safetensors")["labels"]
@@ -484,7 +500,8 @@ def test_demo_as_a_process(demo: str, share: float, short: list[str], tmp_path: 
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (["evaluate.counterfactual=glasses"], "square and RGB"),
+        (["evaluate.counterfactual=glasses"], "RGB and square"),
+        (["erase.layers=true", "erase.path=descent"], "leave out erase.layers"),
         (["encoder.factory=toymodel:build", "encoder.weights={folder}/toy.pth"], "does not take"),
     ],
 )

@@ -1,4 +1,5 @@
 import gzip
+import shutil
 import struct
 from pathlib import Path
 
@@ -61,6 +62,15 @@ def test_a_folder_a_class(tmp_path: Path) -> None:
     assert data.labels.tolist() == [0, 0, 0, 1, 1, 1]
     torch.testing.assert_close(data.images[0, :, 0, 0], torch.tensor([1.0, -1.0, -1.0]))
     assert load_images(tmp_path, split="test").images[0, 0, 0, 0] == -1
+    for name in (".ipynb_checkpoints", "empty"):
+        (tmp_path / "train" / name).mkdir()
+    assert load_images(tmp_path).classes == ("cat", "dog")
+    shutil.rmtree(tmp_path / "test")
+    with pytest.raises(UserError, match="has a 'train' folder and no 'test' beside it"):
+        load_images(tmp_path, split="test")
+    Image.new("RGB", (10, 10)).save(tmp_path / "train" / "0.png")
+    with pytest.raises(UserError, match=r"has 1 pictures of its own beside .*\(cat, dog\)"):
+        load_images(tmp_path)
 
 
 @pytest.mark.parametrize("layout", ["celeba", "ffhq", "flat"])

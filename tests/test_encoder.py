@@ -110,6 +110,14 @@ steps = 150
     assert leaks["adapted encoder, unlearned"] < leaks["old encoder, original"] / 2
     assert main(["report", "out", "--quiet"]) == 0
     assert "the encoder was adapted" in Path("out/report.html").read_text()
+    kept = {
+        name: Path("out/unlearned", name).read_bytes()
+        for name in ("encoder.safetensors", "model.safetensors")
+    }
+    bad = ["--set", f"encoder.weights={toy_folder}/toy.pth", "--set", "unlearn.steps=3"]
+    assert main(["unlearn", "out", *bad, "--quiet"]) == 1
+    assert "encoder.take" in capsys.readouterr().err
+    assert all(Path("out/unlearned", name).read_bytes() == kept[name] for name in kept)
     assert main(["unlearn", "out", "--set", "encoder.then=drop", "--quiet"]) == 0
     assert not Path("out/unlearned/encoder.safetensors").exists()
 
@@ -125,6 +133,8 @@ def test_encoders_that_do_not_fit(toy: Generator, toy_folder: Path, encoder: nn.
     wrong = EncoderConfig(factory="toyencoder:Mean", weights=str(toy_folder / "toy.pth"))
     with pytest.raises(UserError, match=r"encoder\.take"):
         load_encoder(wrong)
+    with pytest.raises(UserError, match=r"encoder\.take: no key in"):
+        load_encoder(wrong.model_copy(update={"take": ("zz",)}))
     half = EncoderConfig(
         factory="toyencoder:Mean", weights=str(toy_folder / "encoder.pth"), input_range=(0, 1)
     )

@@ -1,3 +1,4 @@
+from collections import OrderedDict
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,10 @@ def test_extractors(tmp_path: Path, toy_folder: Path) -> None:
     torch.save({"fc.weight": torch.zeros(2)}, tmp_path / "w.pth")
     with pytest.raises(UserError, match="does not fit the model"):
         extractor(f"inception:{tmp_path / 'w.pth'}")
+    for part in ("features", "head"):  # of other networks: what it gives is what is measured in
+        module = nn.Sequential(OrderedDict({part: nn.Flatten(), "last": nn.Linear(16, 3)}))
+        features, logits = Extractor("half", module)(torch.zeros(2, 1, 4, 4))
+        assert features.shape == logits.shape == (2, 3)
 
 
 def test_inception_from_a_local_file(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_counterfactuals_need_an_attribute_and_avatars() -> None:
     grey = Generator(
         nn.Sequential(nn.Linear(4, 64), nn.Tanh()), GeneratorSpec("x", {}, (4,), (1, 8, 8))
     )
-    with pytest.raises(UserError, match="square and RGB"):
+    with pytest.raises(UserError, match="RGB and square"):
         counterfactuals(grey, grey, "glasses")
 
 

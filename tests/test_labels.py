@@ -101,6 +101,17 @@ def test_classifier_odds() -> None:
         replace(by, target=3).score(images)
     with pytest.raises(UserError, match=r"does not take images of \[1, 4, 4\]"):
         ClassifierLabeler(nn.Conv2d(3, 2, 3), "rgb").score(images)
+    whole = nn.Conv2d(1, 3, 4)  # a logit a class, 1×1 pixels of it
+    whole_said = ClassifierLabeler(lambda x: whole(x).flatten(1), "flat", 1).score(images)
+    assert torch.equal(ClassifierLabeler(whole, "whole", 1).score(images), whole_said)
+    with pytest.raises(UserError, match=r"gives \[1, 3, 2, 2\] for 1 images; it must give a logit"):
+        ClassifierLabeler(nn.Conv2d(1, 3, 3), "maps", 1).score(images)
+
+    def picky(images: torch.Tensor) -> torch.Tensor:
+        raise ValueError("Input image size doesn't match model")
+
+    with pytest.raises(UserError, match=r"\[1, 4, 4\]: Input image size doesn't match model"):
+        ClassifierLabeler(picky, "picky").score(images)
 
 
 def test_who_labels_follows_the_pictures_to_their_device() -> None:

@@ -96,6 +96,8 @@ def load_images(
     archives = sorted(path.glob("*.npz"))
     if archives:
         return _thinned(_npz(archives[0], split), n)
+    if (path / "train").is_dir() and not (path / split).is_dir():
+        raise UserError(f"'{path}' has a 'train' folder and no '{split}' beside it; add one")
     return _folder(path / split if (path / split).is_dir() else path, size, n, crop)
 
 
@@ -154,13 +156,17 @@ def _grey(pixels: NDArray[Any], labels: NDArray[Any], where: str) -> ImageSet:
 
 
 def _folder(path: Path, size: int | None, n: int | None, crop: bool) -> ImageSet:
-    classes = tuple(sorted(p.name for p in path.iterdir() if p.is_dir())) or (".",)
-    files = [
-        (picture, label)
-        for label, name in enumerate(classes)
-        for picture in sorted((path / name).iterdir())
-        if picture.suffix.lower() in PICTURES
-    ]
+    folders = [p for p in path.iterdir() if p.is_dir() and not p.name.startswith(".")]
+    held = {p.name: found for p in folders if (found := _pictures(p))}
+    alone = _pictures(path)
+    if held and alone:
+        raise UserError(
+            f"'{path}' has {len(alone)} pictures of its own beside folders of pictures "
+            f"({', '.join(sorted(held))}); keep either, or name a folder inside it"
+        )
+    held = held or {".": alone}
+    classes = tuple(sorted(held))
+    files = [(picture, label) for label, name in enumerate(classes) for picture in held[name]]
     if not files:
         raise UserError(
             f"no data in '{path}': expected IDX files, an .npz, pictures, or one folder of "
@@ -171,6 +177,10 @@ def _folder(path: Path, size: int | None, n: int | None, crop: bool) -> ImageSet
     files = [files[i] for i in mixed(len(files)).tolist()]
     images = read_pictures([file for file, _ in files], size=size, crop=crop)
     return ImageSet(images, torch.tensor([label for _, label in files]), classes)
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURES)
 
 
 def read_pictures(

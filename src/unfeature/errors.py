@@ -4,6 +4,11 @@ import difflib
 from collections.abc import Iterable
 
 
+def first_line(error: Exception) -> str:
+    """What an error of somebody else's code says, or its name where it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 class UserError(ValueError):
     """A mistake a person can mend. The message names the setting or file, and the fix."""
 

@@ -14,6 +14,8 @@ from unfeature.labelers.base import Labeler
 from unfeature.seeds import derive
 
 YES, UNSURE, NO = 1, 0, -1
+LEAST = 8
+"""Answers of each kind that whatever learns from them needs."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class LatentSet:
         answers = (("yes", YES), ("no", NO), ("unsure", UNSURE))
         return {name: int((self.labels == value).sum()) for name, value in answers}
 
-    def require_both(self, least: int = 8) -> "LatentSet":
+    def require_both(self, least: int = LEAST) -> "LatentSet":
         """The set itself, when it has at least `least` answers of each kind.
 
         Raises:

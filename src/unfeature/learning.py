@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from unfeature.adapters.encoder import encoding, load_encoder
 from unfeature.adapters.files import (
@@ -29,8 +29,8 @@ from unfeature.generator import Generator, draw
 from unfeature.labels import LatentSet, label, sample_seeds
 from unfeature.panel import Panel, load_panel
 from unfeature.progress import Progress
-from unfeature.rounds import RoundStep, first_fit, make_eraser, unlearn_in_rounds
-from unfeature.stages import fit_target, require_slope
+from unfeature.rounds import first_fit, make_eraser, unlearn_in_rounds
+from unfeature.stages import fit_target, require_layers, require_slope
 from unfeature.target import TargetVector
 from unfeature.unlearn import Check
 
@@ -45,6 +45,10 @@ def unlearn_stage(run: RunFolder, progress: Progress, *, resume: bool = False) -
     labels = LatentSet.load(run.labels).require_generator(original)
     panel = load_panel(run.path / "panel")
     require_slope(experiment, panel.gate, original)
+    if experiment.encoder is not None:  # what is needed only after training is tried now, too
+        few = draw(original, original.latents_from_seeds([0, 1]))
+        encoding(experiment.encoder, original)(load_encoder(experiment.encoder))(few)
+    require_layers(experiment, original)
     basis = _basis(run, experiment)
     if not resume:
         _require_finished(run, basis)
@@ -67,10 +71,10 @@ def unlearn_stage(run: RunFolder, progress: Progress, *, resume: bool = False) -
     check = make_check(original, panel, held)
     history, last = None, None
 
-    def save(item: RoundStep, **more: bool) -> None:
+    def save(items: dict[str, Any], **more: bool) -> None:
         seconds = seconds_before + time.perf_counter() - began
         notes = {"done": done, "seconds": seconds, "basis": basis, **more}
-        save_checkpoint(run.checkpoint, {**item.state(), **notes})
+        save_checkpoint(run.checkpoint, {**items, **notes})
 
     with (
         progress.bar("unlearn", settings.steps * settings.rounds, initial=done) as bar,
@@ -105,19 +109,25 @@ def unlearn_stage(run: RunFolder, progress: Progress, *, resume: bool = False) -
                     f"left {step.check.target_ratio:.2%}, L1 {step.check.recon:.4f}"
                 )
                 history.flush()
-                save(item)
+                save(item.state())
         if state is not None and last is None:  # nothing was left to do
             unlearned = original.copy()
             unlearned.module.load_state_dict(state["loop"]["average"])
+        if state is None and last is None:  # of no steps
+            _begin(run, rows, fresh=True).close()
     unlearned = unlearned.copy().requires_grad(False)
     about = {"feature": experiment.feature, "unlearned from": original.fingerprint}
-    run.encoder.unlink(missing_ok=True)  # one that was adapted to other weights
-    save_generator(unlearned.with_about(unlearned=about), run.unlearned)
-    if last is not None:
-        save(last, finished=True)
+    encoder = None
     if experiment.encoder is not None and experiment.encoder.then == "adapt":
         progress.say("adapting the encoder")
-        adapt_encoder(run, experiment, experiment.encoder, original)
+        encoder = adapt_encoder(run, experiment, experiment.encoder, original)
+    run.encoder.unlink(missing_ok=True)  # one that was adapted to other weights
+    save_generator(unlearned.with_about(unlearned=about), run.unlearned)
+    if encoder is not None:
+        save_tensors(run.encoder, encoder.state_dict())
+    done_with = last.state() if last is not None else state
+    if done_with is not None:
+        save(done_with, finished=True)
     for said in (run.human, run.attack):  # of other weights
         said.unlink(missing_ok=True)
     run.finish("unlearn", began - seconds_before)
@@ -158,9 +168,10 @@ def _basis(run: RunFolder, experiment: Experiment) -> str:
 
 def adapt_encoder(
     run: RunFolder, experiment: Experiment, settings: EncoderConfig, original: Generator
-) -> None:
-    """Write `encoder.safetensors` beside the unlearned weights: keys as the factory has them."""
-    made = adapted(
+) -> nn.Module:
+    """The encoder, taught to encode f(z) as the given one encodes what the first round's eraser
+    makes of it."""
+    return adapted(
         load_encoder(settings),
         original,
         current_eraser(run, experiment, original),
@@ -168,7 +179,6 @@ def adapt_encoder(
         steps=settings.steps,
         seed=experiment.seed,
     )
-    save_tensors(run.encoder, made.state_dict())
 
 
 def _row(number: int, done: int, step: Any) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Who is asked during a run: one labeller opens the gate, another judges the result."""
 
+import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from unfeature.labelers.base import Labeler
 from unfeature.labelers.classifier import ClassifierLabeler, same_classifier
 from unfeature.labelers.distil import Distilled, distil
 from unfeature.labelers.function import FunctionLabeler
-from unfeature.labels import LatentSet
+from unfeature.labels import LEAST, LatentSet
 from unfeature.references import resolve
 from unfeature.seeds import rng
 
@@ -55,6 +56,11 @@ def make_panel(
     """
     notes: list[str] = []
     named = experiment.evaluate.judge
+    shares = [GATE_SHARE] if gate is None else []
+    if named is None and not isinstance(gate, FunctionLabeler):
+        shares.append(1 - GATE_SHARE)
+    if shares:  # each part is to have enough of both
+        labels.require_both(math.ceil(LEAST / min(shares)))
     for_gate, for_judge = labels.split(GATE_SHARE, rng(experiment.seed, "panel"))
     if gate is None:
         recall = experiment.erase.recall

@@ -9,6 +9,7 @@ from typing import Any, get_args
 import tomli_w
 from pydantic import BaseModel, ValidationError
 
+from unfeature.adapters.files import read_text
 from unfeature.config import Experiment
 from unfeature.errors import UserError
 
@@ -29,10 +30,10 @@ def read_toml(path: Path, overrides: Iterable[str] = ()) -> dict[str, Any]:
         UserError: there is no such file, or it cannot be read.
     """
     try:
-        values = tomllib.loads(path.read_text())
+        values = tomllib.loads(read_text(path))
     except FileNotFoundError as error:
         raise UserError(f"there is no settings file '{path}'") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, tomllib.TOMLDecodeError) as error:
         raise UserError(f"'{path}' is not readable TOML: {error}") from error
     for override in overrides:
         apply_override(values, override)

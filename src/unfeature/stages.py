@@ -58,6 +58,7 @@ def sample_stage(run: RunFolder, progress: Progress) -> None:
     for later in (examiner, choose_extractor(experiment, original)):
         if later is not None:
             later(pictures[:2])
+    require_layers(experiment, original)
     if experiment.evaluate.counterfactual:
         require_faces(original)
     if experiment.encoder is not None:
@@ -113,6 +114,13 @@ def label_stage(run: RunFolder, progress: Progress) -> LatentSet:
         progress.say(note)
     run.finish("label", began)
     return labels
+
+
+def require_layers(experiment: Experiment, original: Generator) -> None:
+    """Raise where `erase.layers` asks for what the generator has not."""
+    erase = experiment.erase
+    if erase.layers and erase.gate == "image" and erase.path != "line":
+        original.per_layer(original.latents_from_seeds([0]))
 
 
 def require_slope(experiment: Experiment, gate: Labeler, original: Generator) -> None:

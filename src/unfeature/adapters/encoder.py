@@ -10,7 +10,7 @@ from unfeature.adapters.factory import select
 from unfeature.adapters.files import load_state_dict
 from unfeature.adapters.pretrained import build_module, load_weights
 from unfeature.config import EncoderConfig
-from unfeature.errors import UserError
+from unfeature.errors import UserError, first_line
 from unfeature.generator import Generator
 
 
@@ -21,9 +21,9 @@ def load_encoder(config: EncoderConfig, weights: Path | None = None) -> nn.Modul
         UserError: the factory, the file, a key or a shape does not fit.
     """
     path = weights or Path(config.weights)
-    state = load_state_dict(path, entry="" if weights else config.entry)
+    state = load_state_dict(path, entry="" if weights else config.entry, table="encoder")
     if not weights:
-        state = select(state, take=config.take, strip=config.strip, path=path)
+        state = select(state, take=config.take, strip=config.strip, path=path, table="encoder")
     module = build_module(config.factory, config.options, setting="encoder.factory")
     load_weights(module, state, path, "; encoder.take and encoder.strip choose the keys")
     return module.eval().requires_grad_(False)
@@ -44,10 +44,10 @@ def encoding(
             try:
                 scaled = (beside(module, images) + 1) * ((high - low) / 2) + low
                 latents: Tensor = module(scaled)
-            except RuntimeError as error:
+            except Exception as error:  # it is the user's, and may raise anything
                 raise UserError(
                     f"encoder '{config.factory}' does not take images of "
-                    f"{list(images.shape[1:])}: {str(error).splitlines()[0]}"
+                    f"{list(images.shape[1:])}: {first_line(error)}"
                 ) from error
             if not isinstance(latents, Tensor):
                 raise UserError(

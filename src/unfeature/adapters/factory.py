@@ -39,13 +39,22 @@ def from_factory(
 
 
 def select(
-    state: dict[str, Tensor], *, take: tuple[str, ...], strip: str, path: Path
+    state: dict[str, Tensor],
+    *,
+    take: tuple[str, ...],
+    strip: str,
+    path: Path,
+    table: str = "generator",
 ) -> dict[str, Any]:
-    """The entries whose key starts with one of `take`, with `strip` removed from each key."""
+    """The entries whose key starts with one of `take`, with `strip` removed from each key.
+
+    Args:
+        table: of the settings, to name where none does.
+    """
     for prefix in take:
         if not any(key.startswith(prefix) for key in state):
             raise UserError(
-                f"generator.take: no key in '{path}' starts with '{prefix}' "
+                f"{table}.take: no key in '{path}' starts with '{prefix}' "
                 f"(keys: {', '.join(list(state)[:6])} …)"
             )
     taken = {k: v for k, v in state.items() if not take or k.startswith(take)}

@@ -139,11 +139,12 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         ) from error
 
 
-def load_state_dict(path: Path, *, entry: str = "") -> dict[str, Tensor]:
+def load_state_dict(path: Path, *, entry: str = "", table: str = "generator") -> dict[str, Tensor]:
     """The state dict in a `.safetensors` or PyTorch file, on the CPU whatever device saved it.
 
     Args:
         entry: where in a PyTorch checkpoint the state dict lies, e.g. `"state_dict"`.
+        table: of the settings, to name where it does not lie there.
 
     Raises:
         UserError: no such file, a file that needs code to be unpickled, or one without tensors.
@@ -173,13 +174,13 @@ def load_state_dict(path: Path, *, entry: str = "") -> dict[str, Tensor]:
         ) from error
     if entry:
         if not isinstance(loaded, dict) or entry not in loaded:
-            raise UserError(f"'{path}' has no entry '{entry}' (generator.entry)")
+            raise UserError(f"'{path}' has no entry '{entry}' ({table}.entry)")
         loaded = loaded[entry]
     if not isinstance(loaded, dict) or not all(isinstance(v, Tensor) for v in loaded.values()):
         keys = ", ".join(map(str, loaded))[:120] if isinstance(loaded, dict) else "no dict at all"
         raise UserError(
             f"'{path}' is not a plain state dict (it holds {keys}); "
-            "name where it lies with generator.entry"
+            f"name where it lies with {table}.entry"
         )
     return loaded
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from unfeature import models
 from unfeature.adapters.files import load_tensors, make_folder, read_json, save_tensors, write_json
-from unfeature.errors import UserError, did_you_mean
+from unfeature.errors import UserError, did_you_mean, first_line
 from unfeature.generator import Generator, GeneratorSpec
 from unfeature.references import resolve
 
@@ -45,9 +45,11 @@ def build_module(architecture: str, options: dict[str, Any], *, setting: str) ->
     factory = resolve(architecture, setting=setting)
     try:
         module = factory(**options)
-    except TypeError as error:
+    except UserError:
+        raise
+    except Exception as error:  # it is the user's, and may raise anything
         given = f" with {options}" if options else ""
-        raise UserError(f"{setting}: '{architecture}'{given}: {error}") from error
+        raise UserError(f"{setting}: '{architecture}'{given}: {first_line(error)}") from error
     if not isinstance(module, nn.Module):
         raise UserError(
             f"{setting}: '{architecture}' gave a {type(module).__name__}; it must give a "

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from unfeature.adapters.files import read_text
 from unfeature.errors import UserError, did_you_mean
 
 
@@ -143,8 +144,8 @@ def read_table(path: Path) -> Table:
     """A table from TOML: one `[attribute]` with `chance = [...]` and `parents = [...]` each;
     attributes that are not named keep their row of `LIFE`, which comes first."""
     try:
-        values: dict[str, Any] = tomllib.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        values: dict[str, Any] = tomllib.loads(read_text(path))
+    except (OSError, tomllib.TOMLDecodeError) as error:
         raise UserError(f"'{path}' is not a readable correlation table: {error}") from error
     rows = dict(LIFE.rows)
     for name, value in values.items():

@@ -67,10 +67,10 @@ def having(name: str, n: int, *, seed: int = 0, table: Table | None = None) -> F
 def require_faces(original: Generator) -> None:
     """Raise where a generator draws other pictures than avatars are."""
     channels, height, width = original.image_shape
-    if channels != 3 or height != width:
+    if channels != 3 or height != width or height < 16 or height & (height - 1):
         raise UserError(
-            "evaluate.counterfactual is for avatars, which are square and RGB; the generator draws "
-            f"{list(original.image_shape)}"
+            "evaluate.counterfactual is for avatars, which are RGB and square, their side a power "
+            f"of two from 16 on; the generator draws {list(original.image_shape)}"
         )
 
 

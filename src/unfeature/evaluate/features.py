@@ -1,7 +1,6 @@
 """What FID, KID and IS are measured in: a judge's hidden layer, or Inception's."""
 
 import sys
-from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 from unfeature.adapters.devices import beside
 from unfeature.adapters.files import load_state_dict
 from unfeature.adapters.pretrained import build_module, find, load_classifier, load_weights
-from unfeature.errors import UserError
+from unfeature.errors import UserError, first_line
 from unfeature.models.inception import InceptionV3
 
 INCEPTION_URL = (
@@ -43,18 +42,18 @@ class Extractor:
         Raises:
             UserError: the module takes no images of this shape.
         """
-        features_of: Callable[[Tensor], Tensor] = getattr(self.module, "features", self.module)
-        head: Callable[[Tensor], Tensor] = getattr(self.module, "head", nn.Identity())
+        parts: list[Any] = [getattr(self.module, name, None) for name in ("features", "head")]
+        features_of, head = (self.module, nn.Identity()) if None in parts else parts
         features, logits = [], []
         try:
             for part in images.split(batch_size):
                 seen = features_of(beside(self.module, part)).flatten(1)
                 features.append(seen.cpu())
                 logits.append(head(seen).cpu())
-        except RuntimeError as error:
+        except Exception as error:  # it is the user's, and may raise anything
             raise UserError(
                 f"evaluate.features: '{self.name}' does not take images of "
-                f"{list(images.shape[1:])}: {str(error).splitlines()[0]}"
+                f"{list(images.shape[1:])}: {first_line(error)}"
             ) from error
         return torch.cat(features), torch.cat(logits)
 

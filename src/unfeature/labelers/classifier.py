@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from unfeature.adapters.devices import beside
-from unfeature.errors import UserError, did_you_mean
+from unfeature.errors import UserError, did_you_mean, first_line
 from unfeature.labelers.base import Labeler
 
 
@@ -165,15 +165,22 @@ def answers(
         )
     try:
         said = module(beside(module, images.clamp(-1, 1)))
-    except RuntimeError as error:
+    except Exception as error:  # it is the user's, and may raise anything
         raise UserError(
             f"classifier '{reference}' does not take images of "
-            f"{list(images.shape[1:])}: {str(error).splitlines()[0]}"
+            f"{list(images.shape[1:])}: {first_line(error)}"
         ) from error
     if not isinstance(said, Tensor):
         raise UserError(
             f"classifier '{reference}' gives a {type(said).__name__}, not a tensor of logits; wrap "
             "it so that forward(images) gives these alone"
+        )
+    if said.ndim > 2 and said.shape[2:].numel() == 1:  # of a convolution
+        said = said.flatten(1)
+    if said.ndim not in (1, 2) or len(said) != len(images):
+        raise UserError(
+            f"classifier '{reference}' gives {list(said.shape)} for {len(images)} images; it must "
+            "give a logit, or one for each class or attribute, an image"
         )
     return said.to(images.device)
 

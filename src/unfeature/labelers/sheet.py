@@ -110,7 +110,7 @@ def read_answers(
             "generator, seed or label.n; label these pages"
         )
     pages = -(-n // PER_PAGE)
-    words = " ".join(fields["pages"]) or "all"
+    words = " ".join(fields["pages"]).lower() or "all"
     looked_at = range(1, pages + 1) if words == "all" else _numbers(words, 1, pages, path)
     seen = torch.zeros(pages * PER_PAGE, dtype=torch.bool)
     for page in looked_at:

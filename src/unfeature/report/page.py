@@ -96,7 +96,9 @@ def sentence(feature: str, verdict: Verdict) -> str:
 def render(data: ReportData) -> str:
     """The page."""
     scores = data.target.score(data.labels.latents)
-    labelled = (data.labels.scores > 0).double().mean().item()  # by whom the checks ask, too
+    labelled = None  # where a person labelled, the checks ask a classifier
+    if not any(note.startswith("Gate:") for note in data.labeling):
+        labelled = (data.labels.scores > 0).double().mean().item()
     return template("report.html").render(
         data=data,
         verdict=data.verdict,

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from jaxtyping import Float, Int8
@@ -32,20 +33,22 @@ def loss_curves(history: Sequence[dict[str, Any]], smooth: int = 25) -> str:
     return _svg(figure)
 
 
-def ratio_curve(history: Sequence[dict[str, Any]], original: float) -> str:
+def ratio_curve(history: Sequence[dict[str, Any]], original: float | None) -> str:
     """The target ratio and reconstruction error at each check, as the gate's labeller sees them.
 
     Args:
-        original: what it sees in the original's pictures.
+        original: what it sees in the original's pictures, where that is known.
     """
     checks = [(row["index"], row["check"]) for row in history if row.get("check")]
     figure, axes = _axes("step", "target ratio, by the labeller")
-    xs = [0] + [index for index, _ in checks]
-    ratios = [original] + [check["target_ratio"] for _, check in checks]
+    first = [] if original is None else [(0, {"target_ratio": original, "recon": 0.0})]
+    checks = first + checks
+    xs = [index for index, _ in checks]
+    ratios = [check["target_ratio"] for _, check in checks]
     axes.plot(xs, ratios, color=COLORS[1], marker="o", markersize=3, label="target ratio")
     axes.set_ylim(bottom=0)
     other = axes.twinx()
-    errors = [0.0] + [check["recon"] for _, check in checks]
+    errors = [check["recon"] for _, check in checks]
     other.plot(xs, errors, color=COLORS[0], marker="o", markersize=3, label="L1 elsewhere")
     other.set_ylabel("L1 elsewhere", color=COLORS[0])
     other.set_ylim(bottom=0)
@@ -134,7 +137,7 @@ def relearning_curves(generators: dict[str, Any]) -> str:
     `generators`: what `attack.json` says of relearning."""
     figure, axes = _axes("steps of relearning", "target ratio")
     for color, (name, lessons) in zip(COLORS, generators.items(), strict=False):
-        for style, row in zip(("-", "--", ":", "-."), lessons, strict=False):
+        for style, row in zip(cycle(("-", "--", ":", "-.")), lessons, strict=False):
             title = f"{name}, {row['pictures']} pictures"
             axes.plot(row["steps"], row["ratios"], style, color=color, label=title)
     axes.set_ylim(bottom=0)
