@@ -2,8 +2,10 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
@@ -148,3 +150,23 @@ def toml(toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     path = tmp_path / "experiment.toml"
     path.write_text(TOML.format(folder=toy_folder))
     return path
+
+
+@pytest.fixture
+def stop_at_save(monkeypatch: pytest.MonkeyPatch) -> Callable[[ModuleType, int], None]:
+    """Call it with a module and n: as if by Ctrl-C, what saves there stops after its n-th
+    checkpoint, once."""
+
+    def stop(module: ModuleType, at: int) -> None:
+        real, left = module.save_checkpoint, [at]
+
+        def save(path: Path, state: dict[str, Any]) -> None:
+            real(path, state)
+            left[0] -= 1
+            if left[0] == 0:
+                monkeypatch.setattr(module, "save_checkpoint", real)
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(module, "save_checkpoint", save)
+
+    return stop

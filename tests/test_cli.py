@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -78,23 +80,16 @@ def test_stages_one_by_one_equal_the_whole_path(
 
 
 def test_resume_of_a_stopped_run_equals_the_whole_one(
-    toml: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    toml: Path,
+    capsys: pytest.CaptureFixture[str],
+    stop_at_save: Callable[[ModuleType, int], None],
 ) -> None:
     from unfeature import learning
 
     settings = ["--set", "unlearn.rounds=2", "--set", "unlearn.goal=0", "--quiet"]
     ok("run", toml, "-o", "whole", *settings)
-    real, left = learning.save_checkpoint, [4]
-
-    def stop_at_the_fourth(path: Path, state: dict[str, Any]) -> None:
-        real(path, state)
-        left[0] -= 1
-        if left[0] == 0:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(learning, "save_checkpoint", stop_at_the_fourth)
+    stop_at_save(learning, 4)
     assert main(["run", str(toml), "-o", "stopped", *settings]) == 130
-    monkeypatch.setattr(learning, "save_checkpoint", real)
     assert "can go on" in fails(capsys, "unlearn", "stopped")
     ok("run", toml, "-o", "stopped", "--resume", *settings)
     whole = load_file("whole/unlearned/model.safetensors")
@@ -103,10 +98,8 @@ def test_resume_of_a_stopped_run_equals_the_whole_one(
     lines = [Path(run, "history.jsonl").read_text() for run in ("whole", "stopped")]
     assert lines[0] == lines[1]
     # a training begun anew over a finished one is kept, too, when it is stopped
-    left[0] = 2
-    monkeypatch.setattr(learning, "save_checkpoint", stop_at_the_fourth)
+    stop_at_save(learning, 2)
     assert main(["unlearn", "stopped", "--quiet"]) == 130
-    monkeypatch.setattr(learning, "save_checkpoint", real)
     assert "can go on" in fails(capsys, "unlearn", "stopped")
     ok("unlearn", "stopped", "--resume", "--quiet")
     saved = torch.load("stopped/checkpoint.pt", weights_only=True)

@@ -1,7 +1,7 @@
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -174,7 +174,10 @@ def test_a_resume_goes_on_with_the_same_training(
     vae = ["--architecture", "conv-vae"]
     assert main([*base, *vae]) == 0
     for more, said in (
-        (["--architecture", "dcgan", "--learning-rate", "0.001"], "of another architecture"),
+        (
+            ["--architecture", "dcgan", "--learning-rate", "0.001"],
+            "of another architecture or other options",
+        ),
         ([*vae, "--width", "4"], "of another architecture or other options"),
         ([*vae, "--seed", "3"], "is of a training with another seed;"),
         ([*vae, "--learning-rate", "0.1", "--beta", "2"], "another learning rate and another beta"),
@@ -197,7 +200,9 @@ def test_a_resume_goes_on_with_the_same_training(
 
 
 def test_what_was_stopped_amid_an_epoch_goes_on_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stop_at_save: Callable[[ModuleType, int], None],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     random = np.random.default_rng(0)
@@ -206,17 +211,9 @@ def test_what_was_stopped_amid_an_epoch_goes_on_there(
     base = ["train", "original", "--architecture", "conv-vae", "--quiet", "--data", "d.npz"]
     base += ["--batch-size", "8", "--epochs", "2", "--latent-dim", "4", "--width", "8"]
     assert main([*base, "-o", "whole"]) == 0
-    real, left = train.save_checkpoint, [3]
-
-    def stop_at_the_third(path: Path, state: dict[str, Any]) -> None:
-        real(path, state)
-        left[0] -= 1
-        if left[0] == 0:
-            raise KeyboardInterrupt
-
     monkeypatch.setattr(train, "CHECKPOINT_SECONDS", -1.0)
-    monkeypatch.setattr(train, "save_checkpoint", stop_at_the_third)
-    assert main([*base, "-o", "stopped"]) != 0
+    stop_at_save(train, 3)
+    assert main([*base, "-o", "stopped"]) == 130
     assert load_checkpoint(Path("stopped/checkpoint.pt"))["standing"]["batches"] == 3
     assert main([*base, "-o", "stopped", "--resume"]) == 0
     whole, resumed = (load_file(f"{name}/model.safetensors") for name in ("whole", "stopped"))

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unfeature.errors import UserError
+from unfeature.errors import UserError, first_line
 from unfeature.seeds import rng
 
 SPACES = ("z", "w")
@@ -273,10 +273,9 @@ class Generator:
         try:
             output = self._draw(latents)
         except Exception as error:  # it is the user's, and may raise anything
-            said = (str(error).splitlines() or [type(error).__name__])[0]
             raise UserError(
                 f"generator '{self.spec.architecture}' does not take latents of shape "
-                f"{list(self.latent_shape)} (generator.latent_shape): {said}"
+                f"{list(self.latent_shape)} (generator.latent_shape): {first_line(error)}"
             ) from error
         if not isinstance(output, Tensor):
             raise UserError(

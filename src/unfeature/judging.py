@@ -98,12 +98,15 @@ def report_stage(run: RunFolder, progress: Progress) -> None:
     eraser = current_eraser(run, experiment, original)
     examination = read_json(run.path / "examination.json")
     perfect = run.path / "counterfactual.png" if "counterfactual" in examination else None
+    labels = LatentSet.load(run.labels)
+    by_person = experiment.label.by == "sheet"
     page = render(
         ReportData(
             feature=experiment.feature,
             verdict=read_record(run.verdict, Verdict.from_dict),
             diagnosis=read_record(run.path / "diagnosis.json", Diagnosis.from_dict),
-            labels=LatentSet.load(run.labels),
+            labels=labels,
+            labelled=None if by_person else (labels.scores > 0).double().mean().item(),
             target=TargetVector.load(run.target),
             threshold=getattr(eraser, "threshold", None),
             eraser=eraser.name,

@@ -30,7 +30,7 @@ from unfeature.labels import LatentSet, label, sample_seeds
 from unfeature.panel import Panel, load_panel
 from unfeature.progress import Progress
 from unfeature.rounds import first_fit, make_eraser, unlearn_in_rounds
-from unfeature.stages import fit_target, require_layers, require_slope
+from unfeature.stages import fit_target, require_fitting, require_slope
 from unfeature.target import TargetVector
 from unfeature.unlearn import Check
 
@@ -45,10 +45,7 @@ def unlearn_stage(run: RunFolder, progress: Progress, *, resume: bool = False) -
     labels = LatentSet.load(run.labels).require_generator(original)
     panel = load_panel(run.path / "panel")
     require_slope(experiment, panel.gate, original)
-    if experiment.encoder is not None:  # what is needed only after training is tried now, too
-        few = draw(original, original.latents_from_seeds([0, 1]))
-        encoding(experiment.encoder, original)(load_encoder(experiment.encoder))(few)
-    require_layers(experiment, original)
+    require_fitting(experiment, original)
     basis = _basis(run, experiment)
     if not resume:
         _require_finished(run, basis)

@@ -58,11 +58,9 @@ def sample_stage(run: RunFolder, progress: Progress) -> None:
     for later in (examiner, choose_extractor(experiment, original)):
         if later is not None:
             later(pictures[:2])
-    require_layers(experiment, original)
     if experiment.evaluate.counterfactual:
         require_faces(original)
-    if experiment.encoder is not None:
-        encoding(experiment.encoder, original)(load_encoder(experiment.encoder))(pictures[:2])
+    require_fitting(experiment, original)
     page = grid(pictures, 10)
     with atomic(run.path / "samples.png") as temporary:
         temporary.write_bytes(png(page, zoom=2))
@@ -116,11 +114,15 @@ def label_stage(run: RunFolder, progress: Progress) -> LatentSet:
     return labels
 
 
-def require_layers(experiment: Experiment, original: Generator) -> None:
-    """Raise where `erase.layers` asks for what the generator has not."""
-    erase = experiment.erase
+def require_fitting(experiment: Experiment, original: Generator) -> None:
+    """Raise where what the training needs late does not fit the generator: `erase.layers` without
+    a w for each layer, an encoder of other pictures or latents."""
+    erase, latents = experiment.erase, original.latents_from_seeds([0, 1])
     if erase.layers and erase.gate == "image" and erase.path != "line":
-        original.per_layer(original.latents_from_seeds([0]))
+        original.per_layer(latents)
+    if experiment.encoder is not None:
+        encode = encoding(experiment.encoder, original)(load_encoder(experiment.encoder))
+        encode(draw(original, latents))
 
 
 def require_slope(experiment: Experiment, gate: Labeler, original: Generator) -> None:

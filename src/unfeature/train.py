@@ -15,7 +15,7 @@ from unfeature.adapters.pretrained import save_generator
 from unfeature.adapters.sources import load_attribute_judge, load_source
 from unfeature.config import GeneratorConfig
 from unfeature.datasets import AttributeSet, ImageSet, load_images
-from unfeature.errors import UserError
+from unfeature.errors import UserError, first_line
 from unfeature.evaluate import extractor, judged
 from unfeature.evaluate.quality import fid
 from unfeature.folder import RunFolder
@@ -252,13 +252,12 @@ def fit_saved(
     make_folder(output)
     path = output / "checkpoint.pt"
     start = Standing()
-    of = config.model_dump(exclude={"epochs"}) | {
-        "images": len(data),
-        "first": _digest(data.images),
-    }
+    of = config.model_dump(exclude={"epochs"})
+    of |= {"images": len(data), "first": _digest(data.images)}
+    stale = not arguments.resume
     if arguments.resume and not path.exists():
         progress.say(f"there is no checkpoint in '{output}' yet: beginning anew")
-    if arguments.resume and path.exists():
+    elif arguments.resume:
         saved = load_checkpoint(path)
         if saved.get("of") != of:
             raise UserError(
@@ -271,7 +270,7 @@ def fit_saved(
         except (KeyError, RuntimeError, ValueError) as error:
             raise UserError(
                 f"the checkpoint in '{output}' is of another architecture or other options "
-                f"({str(error).splitlines()[0]}); give the same, or another folder with -o"
+                f"({first_line(error)}); give the same, or another folder with -o"
             ) from error
     per_epoch = len(data) // config.batch_size * config.batch_size
     seen = start.epochs * per_epoch + start.batches * config.batch_size
@@ -283,8 +282,9 @@ def fit_saved(
             bar.update(config.batch_size)
             waited = time.monotonic() - saved_at
             due = waited > (CHECKPOINT_SECONDS if now.batches else EPOCH_SECONDS)
-            if not arguments.resume and now.epochs == 0 and now.batches == 1:
+            if stale:  # only now is it known that there will be something in its place
                 path.unlink(missing_ok=True)
+                stale = False
             if due or now.epochs == config.epochs:
                 state = {"standing": vars(now), "of": of, "session": session.state_dict()}
                 save_checkpoint(path, state)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from unfeature.errors import UserError
+from unfeature.errors import UserError, first_line
 
 
 def find_device(name: str, *, setting: str) -> torch.device:
@@ -18,7 +18,7 @@ def find_device(name: str, *, setting: str) -> torch.device:
         return torch.zeros(1, device=name).device
     except (RuntimeError, AssertionError) as error:  # what is not built in is an assertion
         raise UserError(
-            f"{setting} {name}: {str(error).splitlines()[0]}; leave it out for the CPU"
+            f"{setting} {name}: {first_line(error)}; leave it out for the CPU"
         ) from error
 
 

@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from unfeature.errors import UserError
+from unfeature.errors import UserError, first_line
 
 T = TypeVar("T")
 
@@ -168,9 +168,8 @@ def load_state_dict(path: Path, *, entry: str = "", table: str = "generator") ->
             "weights files; save the module's state_dict() alone"
         ) from error
     except Exception as error:  # of a damaged file, of many kinds
-        first = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"'{path}' cannot be read as a PyTorch file ({first}); copy it again"
+            f"'{path}' cannot be read as a PyTorch file ({first_line(error)}); copy it again"
         ) from error
     if entry:
         if not isinstance(loaded, dict) or entry not in loaded:

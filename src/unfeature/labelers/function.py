@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unfeature.errors import UserError
+from unfeature.errors import UserError, first_line
 from unfeature.labelers.base import Labeler
 
 Side = Literal["above", "below"]
@@ -91,9 +91,8 @@ def measured(fn: Measure, images: Tensor, reference: str) -> Float[Tensor, " n"]
     try:
         values = fn(images.clamp(-1, 1))
     except Exception as error:  # it is the user's, and may raise anything
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(
-            f"'{reference}' cannot be called on images of {list(images.shape)}: {said}"
+            f"'{reference}' cannot be called on images of {list(images.shape)}: {first_line(error)}"
         ) from error
     if not isinstance(values, Tensor) or values.shape != (len(images),):
         shape = list(values.shape) if isinstance(values, Tensor) else type(values).__name__

@@ -55,6 +55,8 @@ class ReportData:
         human: what a person found, if one was asked (`unfeature.evaluate.human.Human`).
         attack: what the attacks came to, if there were any (`unfeature.attacking`).
         criteria: what was decided against limits.
+        labelled: share of the labelled pictures that show the feature, where who labelled them is
+            also who the checks ask: not a person.
         history: one dictionary a step.
         threshold: of a linear gate, else None.
     """
@@ -63,6 +65,7 @@ class ReportData:
     verdict: Verdict
     diagnosis: Diagnosis
     labels: LatentSet
+    labelled: float | None
     target: TargetVector
     threshold: float | None
     eraser: str
@@ -96,9 +99,6 @@ def sentence(feature: str, verdict: Verdict) -> str:
 def render(data: ReportData) -> str:
     """The page."""
     scores = data.target.score(data.labels.latents)
-    labelled = None  # where a person labelled, the checks ask a classifier
-    if not any(note.startswith("Gate:") for note in data.labeling):
-        labelled = (data.labels.scores > 0).double().mean().item()
     return template("report.html").render(
         data=data,
         verdict=data.verdict,
@@ -119,7 +119,7 @@ def render(data: ReportData) -> str:
             for name, row in data.examination.get("collateral", {}).items()
         ],
         loss=plots.loss_curves(data.history) if data.history else "",
-        ratio=plots.ratio_curve(data.history, labelled) if data.history else "",
+        ratio=plots.ratio_curve(data.history, data.labelled) if data.history else "",
         histogram=plots.score_histogram(scores, data.labels.labels, data.threshold),
         quality={name: asdict(value) for name, value in data.verdict.quality.items()},
         measures=MEASURES,
