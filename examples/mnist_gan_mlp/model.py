@@ -1,4 +1,4 @@
-"""The MLP generator of github.com/csinva/gan-vae-pretrained-pytorch (mnist_gan_mlp)."""
+"""The MLP GAN of github.com/csinva/gan-vae-pretrained-pytorch (mnist_gan_mlp)."""
 
 from torch import nn
 
@@ -12,4 +12,16 @@ def build() -> nn.Module:
         nn.ReLU(),
         nn.Linear(256, 784),
         nn.Tanh(),
+    )
+
+
+def discriminator() -> nn.Module:
+    """784 pixels in [−1, 1] → a logit; needed for an oracle alone."""
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(784, 256),
+        nn.LeakyReLU(0.2),
+        nn.Linear(256, 256),
+        nn.LeakyReLU(0.2),
+        nn.Linear(256, 1),
     )

@@ -162,8 +162,9 @@ def compare(arguments: Any) -> None:
 
 def train(arguments: Any) -> None:
     from unfeature.progress import Progress
-    from unfeature.train import train_oracle, train_original
+    from unfeature.train import train_original
     from unfeature.train_judge import train_judge
+    from unfeature.train_oracle import train_oracle
 
     made = {"original": train_original, "judge": train_judge, "oracle": train_oracle}
     found = made[arguments.kind](arguments, Progress(arguments.quiet))

@@ -73,6 +73,14 @@ class GeneratorSpec:
                 "picture alone) to 1 (no truncation)"
             )
 
+    def as_images(self, output: Tensor) -> Float[Tensor, "n c h w"]:
+        """What a module gave, as images in [−1, 1]; contiguous; not clamped."""
+        low, high = self.output_range
+        images = output.reshape(len(output), *self.image_shape).contiguous()
+        if (low, high) == (-1.0, 1.0):
+            return images
+        return (images - low) * (2 / (high - low)) - 1
+
 
 class Generator:
     """A pre-trained generator in evaluation mode, frozen unless `requires_grad` says otherwise.
@@ -110,11 +118,7 @@ class Generator:
 
     def __call__(self, latents: Float[Tensor, "n *latent"]) -> Float[Tensor, "n c h w"]:
         """Images in [−1, 1], one a latent; differentiable; contiguous; not clamped."""
-        low, high = self.spec.output_range
-        images = self._draw(latents).reshape(len(latents), *self.image_shape).contiguous()
-        if (low, high) == (-1.0, 1.0):
-            return images
-        return (images - low) * (2 / (high - low)) - 1
+        return self.spec.as_images(self._draw(latents))
 
     def sample_latents(self, n: int, rng: torch.Generator) -> Float[Tensor, "n *latent"]:
         """`n` latents from the generator's own prior, on its device, drawn from `rng` (CPU)."""

@@ -1,4 +1,4 @@
-"""`unfeature train`: originals and oracles from a data set, with checkpoints."""
+"""`unfeature train`: originals from a data set, with checkpoints."""
 
 import hashlib
 import time
@@ -16,12 +16,10 @@ from unfeature.adapters.sources import load_attribute_judge, load_source
 from unfeature.config import GeneratorConfig
 from unfeature.datasets import AttributeSet, ImageSet, load_images
 from unfeature.errors import UserError, first_line
-from unfeature.evaluate import extractor, judged
+from unfeature.evaluate import extractor
 from unfeature.evaluate.quality import fid
-from unfeature.folder import RunFolder
 from unfeature.generator import Generator, GeneratorSpec, draw
 from unfeature.labels import sample_seeds
-from unfeature.panel import load_panel
 from unfeature.progress import Progress
 from unfeature.training import Session, Standing, TrainConfig, fit
 from unfeature.training.originals import original_session
@@ -69,7 +67,7 @@ def train_original(arguments: Any, progress: Progress) -> dict[str, Any]:
         recipe["judge"] = arguments.judge
     if arguments.start:
         recipe["start"] = arguments.start
-    return _train_generator(recipe, data, arguments, progress)
+    return train_known(recipe, data, arguments, progress)
 
 
 def load_data(arguments: Any) -> ImageSet | AttributeSet:
@@ -118,42 +116,14 @@ def _options(settings: list[str]) -> dict[str, int | float]:
     return found
 
 
-def train_oracle(arguments: Any, progress: Progress) -> dict[str, Any]:
-    """The twin of a run's original: its recipe, on the data in which the judge sees no feature."""
-    find_device(arguments.device, setting="--device")
-    run = RunFolder.open(arguments.run)
-    run.require("label")
-    recipe = load_source(run.experiment().generator).spec.about.get("recipe")
-    if recipe is None:
-        raise UserError(
-            f"the original of '{arguments.run}' was not trained by 'unfeature train', so its "
-            "recipe is not known; an oracle needs one"
-        )
-    recipe = {key: value for key, value in recipe.items() if key != "start"}  # it knows the feature
-    changes = {"epochs": arguments.epochs, "seed": arguments.seed}
-    changes = {key: value for key, value in changes.items() if value is not None}
-    recipe["training"] = checked(recipe["training"] | changes).model_dump()
-    data = load_data(arguments)
-    judge = load_panel(run.path / "panel").judge
-    clean = judged(judge, data.images) <= 0
-    progress.say(f"{int(clean.sum())} of {len(data)} images do not show the feature")
-    if clean.sum() < recipe["training"]["batch_size"]:
-        raise UserError(
-            f"{int(clean.sum())} images without the feature are fewer than one batch of the "
-            f"original's, {recipe['training']['batch_size']}; give more data"
-        )
-    return _train_generator(
-        recipe, data.where(clean), arguments, progress, without=run.experiment().feature
-    )
-
-
-def _train_generator(
+def train_known(
     recipe: dict[str, Any],
     data: ImageSet | AttributeSet,
     arguments: Any,
     progress: Progress,
     **notes: Any,
 ) -> dict[str, Any]:
+    """A generator by a recipe as `train_original` records it; `notes` go into its config.json."""
     channels, height, width = data.images.shape[1:]
     shape = (channels, height, width)
     config = TrainConfig(**recipe["training"])
@@ -167,7 +137,6 @@ def _train_generator(
         device=find_device(arguments.device, setting="--device"),
         **recipe["options"],
     )
-    fit_saved(session, data, config, arguments, progress)
     latent_shape: tuple[int, ...] = tuple(session.model.latent_shape)  # type: ignore[arg-type]
     spec = GeneratorSpec(
         architecture=recipe["architecture"],
@@ -176,10 +145,27 @@ def _train_generator(
         image_shape=shape,
         about={"recipe": recipe, **notes},
     )
-    generator = Generator(session.model, spec)
-    generator = generator.to("cpu")
+    return train_to_end(session, "", spec, data, config, arguments, progress)
+
+
+def train_to_end(
+    session: Session,
+    part: str,
+    spec: GeneratorSpec,
+    data: ImageSet | AttributeSet,
+    config: TrainConfig,
+    arguments: Any,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Train, save, and say how good it is.
+
+    Args:
+        part: which submodule of the session's model is the generator's; "" for all of it.
+    """
+    model = fit_saved(session, data, config, arguments, progress)
+    generator = Generator(model.get_submodule(part), spec).to("cpu")
     found: dict[str, Any] = {"images": len(data), "fid": None, "features": None}
-    name = _features_for(str(arguments.data), shape)
+    name = _features_for(str(arguments.data), spec.image_shape)
     if name:
         judge = extractor(name)
         seeds = sample_seeds(FID_PICTURES, config.seed, "train fid").tolist()

@@ -5,7 +5,7 @@ from unfeature.config.base import Settings
 from unfeature.config.evaluation import EvaluateConfig, VerdictConfig
 from unfeature.config.experiment import Experiment
 from unfeature.config.labels import LabelConfig, LabelerConfig
-from unfeature.config.models import EncoderConfig, GeneratorConfig
+from unfeature.config.models import EncoderConfig, GeneratorConfig, RecipeConfig
 from unfeature.config.unlearning import EraseConfig, TargetConfig, UnlearnConfig
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "LabelerConfig",
     "LossName",
     "Norm",
+    "RecipeConfig",
     "Settings",
     "TargetConfig",
     "UnlearnConfig",

@@ -1,6 +1,10 @@
 """What all settings share."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Settings(BaseModel):

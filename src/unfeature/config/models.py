@@ -4,7 +4,38 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from unfeature.config.base import Settings
+from unfeature.config.base import Settings, Share
+
+
+class RecipeConfig(Settings):
+    """How the original was trained, where `unfeature train` did not do it: for its oracle."""
+
+    discriminator: str = ""
+    """A GAN's: `module:factory`, which builds a module: images in [−1, 1] → a logit for each."""
+    encoder: str = ""
+    """A VAE's, instead: images in [−1, 1] → mean and log-variance of their latents."""
+    epochs: int = Field(20, ge=1)
+    """Passes over the data."""
+    batch_size: int = Field(64, ge=2)
+    """Images an update."""
+    learning_rate: float = Field(2e-4, gt=0)
+    """Adam's step size for the first half of the training; it then falls to a twentieth."""
+    discriminator_rate: float = Field(2e-4, gt=0)
+    """The same for the discriminator."""
+    betas: tuple[Share, Share] = (0.9, 0.999)
+    """Adam's decay rates."""
+    r1: float = Field(0.0, ge=0)
+    """Weight of the discriminator's R1 penalty, asked for every eighth update."""
+    average: float = Field(0.0, ge=0, lt=1)
+    """Decay of the moving average of the generator's weights, which is what is saved."""
+    beta: float = Field(1.0, ge=0)
+    """Weight of a VAE's KL term."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "RecipeConfig":
+        if bool(self.discriminator) == bool(self.encoder):
+            raise ValueError("give either a GAN's 'discriminator' or a VAE's 'encoder'")
+        return self
 
 
 class GeneratorConfig(Settings):
@@ -37,6 +68,8 @@ class GeneratorConfig(Settings):
     """ψ in w̄ + ψ·(w − w̄); as the generator was saved when not given."""
     device: str = "cpu"
     """Where the run computes, e.g. "cuda"; random numbers are drawn on the CPU all the same."""
+    recipe: RecipeConfig | None = None
+    """With `factory`: how it was trained, for `unfeature train oracle`."""
 
     @model_validator(mode="after")
     def _one_way(self) -> "GeneratorConfig":
@@ -44,7 +77,7 @@ class GeneratorConfig(Settings):
             raise ValueError("give either 'source' or 'factory'")
         if self.source:
             own = ("options", "weights", "entry", "take", "strip", "latent_shape", "image_shape")
-            for name in (*own, "output_range"):
+            for name in (*own, "output_range", "recipe"):
                 if getattr(self, name) != type(self).model_fields[name].default:
                     raise ValueError(f"'{name}' goes with 'factory'; 'source' brings its own")
         if self.factory and not (self.weights and self.latent_shape and self.image_shape):

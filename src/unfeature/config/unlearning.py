@@ -1,12 +1,10 @@
 """Settings of the method: the direction, the eraser, the fine-tuning."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from unfeature.config.base import Settings
-
-Share = Annotated[float, Field(ge=0, lt=1)]
+from unfeature.config.base import Settings, Share
 
 
 class TargetConfig(Settings):

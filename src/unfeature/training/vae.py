@@ -18,6 +18,7 @@ from unfeature.averaging import update_average
 from unfeature.models.residual_vae import ResidualDecoder
 from unfeature.models.vae import ConvDecoder
 from unfeature.training.loop import Session, TrainConfig, scheduled, update
+from unfeature.training.rendered import Rendered
 from unfeature.training.second import SecondConfig, SecondOpinion
 
 
@@ -45,7 +46,7 @@ class VAESession(Session):
     def __init__(
         self,
         encoder: nn.Module,
-        decoder: ConvDecoder | ResidualDecoder,
+        decoder: ConvDecoder | ResidualDecoder | Rendered,
         config: TrainConfig,
         *,
         loss: Callable[..., tuple[Tensor, Tensor]],
