@@ -4,18 +4,17 @@
     python -m benchmarks.paper mnist_mlp_gan_thick --set 'seeds=[0]'
     python -m benchmarks.paper --tables                      # only the tables, of what has run
 
-What has run already is not run again, so the command can be stopped and repeated. A method whose
-folder is not there (an oracle that was not trained) is left out, with a line that says so. Tables
-stand in docs/results.md between `<!-- NAME -->` and `<!-- end -->`.
+What has run already is not run again, so the command can be stopped and repeated. Oracles that were
+not trained are left out, with a line that says so. Tables stand in docs/results.md between
+`<!-- NAME -->` and `<!-- end -->`.
 """
 
 import argparse
 import re
-import sys
 from pathlib import Path
 
 from unfeature.compare import compare
-from unfeature.comparison import Comparison, Folder, read_comparison
+from unfeature.comparison import read_comparison
 from unfeature.progress import Progress
 
 EXPERIMENTS, RESULTS = Path("experiments"), Path("docs/results.md")
@@ -36,22 +35,11 @@ def main() -> None:
         folder = arguments.output / name
         if not arguments.tables:
             comparison = read_comparison(EXPERIMENTS / f"{name}.toml", arguments.set)
-            compare(there(comparison), folder, resume=True, progress=Progress())
+            compare(comparison, folder, resume=True, progress=Progress())
         found = folder / "comparison.md"
         if found.exists():
             RESULTS.write_text(filled(RESULTS.read_text(), name, found.read_text()))
             print(f"{name}\n{found.read_text()}", flush=True)
-
-
-def there(comparison: Comparison) -> Comparison:
-    """Without the methods whose folders are not there."""
-    kept = []
-    for name, method in comparison.methods.items():
-        if isinstance(method, Folder) and not Path(method.path, "config.json").is_file():
-            print(f"{name} is left out: there is no generator in {method.path}", file=sys.stderr)
-        else:
-            kept.append(name)
-    return comparison.only(kept)
 
 
 def filled(text: str, name: str, table: str) -> str:

@@ -17,6 +17,7 @@ from unfeature.apart import run_apart
 from unfeature.cli import main
 from unfeature.comparison import read_comparison
 from unfeature.errors import UserError
+from unfeature.generator import Generator
 
 COMPARISON = """
 experiment = "experiment.toml"
@@ -127,6 +128,37 @@ def test_a_comparison_and_its_resumption(
     more = ["--set", "methods.redaction.steps=3", "--only", "ours", "redaction"]
     assert main([*again, *more]) == 0
     assert made.exists()
+
+
+def test_oracles_of_several_seeds_are_the_floor(
+    comparison: Path, toy: Generator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = toy.copy()
+    for parameter in other.module.parameters():
+        parameter.data *= 0.4
+    other.save_pretrained("second")
+    more = ["--set", 'methods.oracle.more=["absent", "second"]', "--only", "ours", "oracle"]
+    assert "no generator in 'absent'" in says(capsys, comparison, "-o", "out", *more)
+    more += ["--set", "methods.oracle.optional=true"]
+    assert main(["compare", str(comparison), "-o", "out", "--json", "--quiet", *more]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["rows"]}
+    left = [figures["target"]["value"] for figures in rows["oracle"]["measured"]]
+    fid = [figures["quality"]["fid"] for figures in rows["oracle"]["measured"]]
+    assert len(set(left)) == 2
+    text = Path("out/comparison.md").read_text()
+    apart = f"target ratio {abs(left[0] - left[1]):.2%}, FID {abs(fid[0] - fid[1]):.2f}"
+    assert f"- the floor, oracle: 2 trainings lie apart by {apart}" in text
+    assert "ours − oracle" in text
+    # what is optional and not there yet is left out, and joins when it is
+    gone = ["--set", "methods.oracle.path=nowhere", "--set", "methods.oracle.optional=true"]
+    command = ["compare", str(comparison), "-o", "alone", "--only", "ours", "oracle", *gone]
+    assert main(command) == 0
+    captured = capsys.readouterr()
+    assert "oracle is left out" in captured.err
+    assert "oracle" not in Path("alone/comparison.md").read_text()
+    toy.save_pretrained("nowhere")
+    assert main([*command, "--resume", "--quiet"]) == 0
+    assert "| oracle |" in Path("alone/comparison.md").read_text()
 
 
 def test_mistakes_get_one_clear_line(comparison: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -72,23 +72,13 @@ def compare(
     """
     progress = progress or Progress(quiet=True)
     place = Place(path)
-    generator = comparison.resolved().generator
-    original = load_source(generator)
+    comparison, absent = comparison.without_absent()
+    for name in absent:
+        progress.say(f"{name} is left out: there is no generator in its folder yet")
+    original = load_source(comparison.resolved().generator)
     for name, method in comparison.methods.items():  # before anything is trained
-        if not isinstance(method, Folder):
-            continue
-        if not Path(method.path, "config.json").is_file():
-            raise UserError(
-                f"methods.{name}: there is no generator in '{method.path}'; make it first, or "
-                "leave it out with --only and the others' names"
-            )
-        made = load_generator(Path(method.path), factory=generator.factory)
-        if made.image_shape != original.image_shape:
-            raise UserError(
-                f"methods.{name}: the generator in '{method.path}' draws {list(made.image_shape)}, "
-                f"the original {list(original.image_shape)}; give one of the same shape, or leave "
-                "it out with --only and the others' names"
-            )
+        if isinstance(method, Folder):
+            _require_folder(comparison, name, method, original)
     data = _data(comparison, original)
     if data is not None and tuple(data.shape[1:]) != original.image_shape:
         raise UserError(
@@ -115,6 +105,23 @@ def compare(
     with atomic(path / "comparison.html") as temporary:
         temporary.write_text(render_comparison(comparison.resolved().feature, rows, viewer))
     return rows
+
+
+def _require_folder(comparison: Comparison, name: str, method: Folder, original: Generator) -> None:
+    """Raise unless there are generators that draw pictures of the original's shape."""
+    for path in method.there if method.optional else method.paths:
+        if path not in method.there:
+            raise UserError(
+                f"methods.{name}: there is no generator in '{path}'; make it first, or "
+                "leave it out with --only and the others' names"
+            )
+        made = load_generator(path, factory=comparison.resolved().generator.factory)
+        if made.image_shape != original.image_shape:
+            raise UserError(
+                f"methods.{name}: the generator in '{path}' draws {list(made.image_shape)}, "
+                f"the original {list(original.image_shape)}; give one of the same shape, or leave "
+                "it out with --only and the others' names"
+            )
 
 
 def _claim(comparison: Comparison, path: Path, resume: bool) -> None:
@@ -196,13 +203,13 @@ def _data(comparison: Comparison, original: Generator) -> torch.Tensor | None:
 
 
 def _load_made(comparison: Comparison, place: Place, name: str, seed: int) -> Generator:
-    """The generator that a method made."""
+    """The generator that a method made with this seed; of folders, that of this index."""
     method = comparison.methods[name]
     folder, config = place.method(name, seed), comparison.resolved().generator
     if isinstance(method, Unlearn | Paper):
         return load_made(config, folder / "run" / "unlearned")
     if isinstance(method, Folder):
-        made = load_made(config, Path(method.path))
+        made = load_made(config, method.paths[seed])
         return made.in_space(made.latent_space, truncation=config.truncation)
     if not METHODS[method.kind].weights:
         return METHODS[method.kind].run(load_problem(comparison, place, seed), method)
@@ -230,7 +237,7 @@ def _measure_all(comparison: Comparison, place: Place, progress: Progress) -> li
         known = METHODS.get(method.kind)
         paired = method.paired if isinstance(method, Folder) else True
         measured, duels, costs = [], [], []
-        for seed in comparison.seeds[:1] if isinstance(method, Folder) else comparison.seeds:
+        for seed in _seeds(comparison, method):
             folder = place.method(name, seed)
             cached = folder / "measured.json"
             if name == comparison.ours or not _fresh(cached, place, comparison, method, seed):
@@ -240,7 +247,8 @@ def _measure_all(comparison: Comparison, place: Place, progress: Progress) -> li
                 if name == comparison.ours:
                     ours[seed] = after
                 else:
-                    duel = held_against(before, ours[seed], after, paired=paired)
+                    own_seed = comparison.seeds[0] if isinstance(method, Folder) else seed
+                    duel = held_against(before, ours[own_seed], after, paired=paired)
                     write_json(folder / "duel.json", asdict(duel))
                 figures = measure(jury, before, after, paired=paired).as_dict()
                 _keep(place, name, seed, after, chosen)
@@ -256,11 +264,19 @@ def _measure_all(comparison: Comparison, place: Place, progress: Progress) -> li
     return rows + [found[name] for name in comparison.methods]
 
 
+def _seeds(comparison: Comparison, method: Any) -> list[int]:
+    """A method's trainings; of folders, the indices of those that are there."""
+    if isinstance(method, Folder):
+        return [index for index, path in enumerate(method.paths) if path in method.there]
+    return list(comparison.seeds)
+
+
 def _fresh(cached: Path, place: Place, comparison: Comparison, method: Any, seed: int) -> bool:
     """Whether figures were measured after ours, which they are held against, was trained, and
     after the generator itself, where it comes from elsewhere."""
-    made = [place.method(comparison.ours, seed) / "cost.json"]
-    made += [Path(method.path, "config.json")] if isinstance(method, Folder) else []
+    folder = isinstance(method, Folder)
+    made = [place.method(comparison.ours, comparison.seeds[0] if folder else seed) / "cost.json"]
+    made += [method.paths[seed] / "config.json"] if folder else []
     return cached.exists() and all(cached.stat().st_mtime >= p.stat().st_mtime for p in made)
 
 
@@ -297,9 +313,9 @@ def _keep(place: Place, name: str, seed: int, sight: Sight, chosen: torch.Tensor
 
 def _viewer(place: Place, comparison: Comparison) -> dict[str, torch.Tensor]:
     """By method, its pictures of the same latents, of the first seed."""
-    names = [ORIGINAL, *comparison.methods]
-    seed = comparison.seeds[0]
+    seeds = {ORIGINAL: comparison.seeds[0]}
+    seeds |= {name: _seeds(comparison, method)[0] for name, method in comparison.methods.items()}
     return {
         name: load_tensors(place.method(name, seed) / "pictures.safetensors")["images"]
-        for name in names
+        for name, seed in seeds.items()
     }

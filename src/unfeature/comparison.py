@@ -64,8 +64,23 @@ class Folder(Settings):
     kind: Literal["folder"] = "folder"
     path: str
     """Where `save_pretrained` or `unfeature train` wrote it."""
+    more: tuple[str, ...] = ()
+    """Others of its kind, trained with other seeds: the row has their mean and spread, which is the
+    floor for every other difference."""
+    optional: bool = False
+    """Whether those that are not there are left out; else they are asked for."""
     paired: bool = False
     """Whether a latent means the same picture as in the original; an oracle's do not."""
+
+    @property
+    def paths(self) -> list[Path]:
+        """All of them."""
+        return [Path(path) for path in (self.path, *self.more)]
+
+    @property
+    def there(self) -> list[Path]:
+        """Those that hold a generator."""
+        return [path for path in self.paths if (path / "config.json").is_file()]
 
 
 AnyMethod = Annotated[
@@ -136,6 +151,15 @@ class Comparison(Settings):
         if self.ours not in names:
             raise UserError(f"the others are held against '{self.ours}'; name it, too")
         return self.model_copy(update={"methods": {name: self.methods[name] for name in names}})
+
+    def without_absent(self) -> tuple["Comparison", list[str]]:
+        """The same without optional folders that are not there, and their names."""
+        absent = [
+            name
+            for name, method in self.methods.items()
+            if isinstance(method, Folder) and method.optional and not method.there
+        ]
+        return self.only(name for name in self.methods if name not in absent), absent
 
     def resolved(self, name: str | None = None, seed: int | None = None) -> Experiment:
         """The experiment, as one of the methods runs it.

@@ -159,7 +159,23 @@ def standing(rows: Sequence[Row]) -> list[str]:
             where = "; on or past its front" if beyond(ours.point, row.point) else "; BEHIND it"
         seeds = f" over {len(row.duels)} seeds" if len(row.duels) > 1 else ""
         lines.append(f"- {ours.name} − {row.name}: {', '.join(parts)}{seeds}{where}")
-    return lines
+    return lines + [line for row in rows if (line := _floor(row))]
+
+
+def _floor(row: Row) -> str:
+    """How far trainings of the same recipe lie apart: what is less than that is no difference."""
+    if row.paired or len(row.measured) < 2:
+        return ""
+    parts = [
+        f"{title} {max(values) - min(values):{form}}"
+        for title, path, form in (
+            ("target ratio", ("target", "value"), ".2%"),
+            ("FID", ("quality", "fid"), ".2f"),
+            ("IS", ("quality", "inception_score"), ".2f"),
+        )
+        if (values := row.values(*path))
+    ]
+    return f"- the floor, {row.name}: {len(row.measured)} trainings lie apart by {', '.join(parts)}"
 
 
 def _difference(duels: Sequence[Figures], key: str, form: str) -> str:
