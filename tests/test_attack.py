@@ -227,8 +227,8 @@ def test_along_a_direction_goes_to_the_edge_of_either_ball(toy: Generator) -> No
         return -torch.ones(len(images))
 
     latents = REGION.inside(toy.latents_from_seeds(range(40)))
-    for norm, order in (("l2", 2), ("linf", float("inf"))):
-        config = AttackConfig(epsilon=0.5, norm=norm, steps=5)  # type: ignore[arg-type]
+    for norm, order, steps in (("l2", 2, 5), ("linf", float("inf"), 5), ("l2", 2, 6)):
+        config = AttackConfig(epsilon=0.5, norm=norm, steps=steps)  # type: ignore[arg-type]
         tried: list[Tensor] = []
 
         def drawn(z: Tensor, tried: list[Tensor] = tried) -> Tensor:
@@ -238,7 +238,10 @@ def test_along_a_direction_goes_to_the_edge_of_either_ball(toy: Generator) -> No
         direction = torch.linspace(-1, 1, 8)
         along(drawn, never, latents, REGION, config, direction=direction)
         far = torch.stack([(z - latents).norm(dim=1, p=order) for z in tried])
-        assert far.max().item() == pytest.approx(0.5, rel=1e-3)
+        ahead = torch.stack([(z - latents) @ direction for z in tried]) > 0
+        assert len(tried) == steps
+        for side in (ahead, ~ahead):  # to both edges, whatever the number of steps
+            assert far[side].max().item() == pytest.approx(0.5, rel=1e-3)
 
 
 def test_only_pictures_the_judge_sees_count(toy: Generator, corner: FunctionLabeler) -> None:

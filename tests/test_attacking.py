@@ -12,6 +12,7 @@ from torch import nn
 import unfeature
 from unfeature.attack.base import Found
 from unfeature.attack.inversion import inverted
+from unfeature.attack.region import Ellipsoid, Shell
 from unfeature.attack.relearning import half_back, relearned
 from unfeature.attack.siege import Siege, stronger
 from unfeature.attacking import attack_run, attack_weights
@@ -111,7 +112,7 @@ def test_mistakes(finished: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_it_is_said_where_nonsense_counts() -> None:
-    found = {"attacker": "a", "judge": "b", "same": False, "gated": True}
+    found = {"attacker": "a", "judge": "b", "same": False, "gated": True, "generators": {}}
     assert attack_text(found) == ["attacker: a; judge: b"]
     assert "no gate: every picture" in attack_text({**found, "gated": False})[1]
 
@@ -167,12 +168,32 @@ def test_inversion_finds_what_a_generator_can_draw(toy: Generator, corner: Funct
     having = pictures[judged(corner, pictures) > 0][:20]
     found = inverted(toy, having, corner, steps=200)
     assert found.back.value > 0.9
-    assert found.likely is not None
     assert -1.5 < found.likely.value < -0.2
     collapsed = toy.copy()
     collapsed.module[0].weight.data.zero_()  # type: ignore[index, union-attr]
     gone = inverted(collapsed, having, corner, steps=20)
     assert gone.l1.low > found.l1.high
+
+
+def test_an_attack_that_is_weak_on_the_original_is_called_so() -> None:
+    def found(value: float) -> dict[str, Any]:
+        judged = {"value": value, "low": value - 0.02, "high": value + 0.02}
+        points = [{"epsilon": 1.0, "judged": judged}, {"epsilon": None, "judged": judged}]
+        row = {"gradient": points}
+        return {"attacker": "h", "judge": "j", "same": False, "generators": {"original": row}}
+
+    weak = "\n".join(attack_text(found(0.73)))
+    assert "at ε = ∞ it brings the feature into 73.0% [71.0%, 75.0%] of the original's" in weak
+    assert "WEAK" not in "\n".join(attack_text(found(0.96)))
+
+
+def test_latents_in_w_have_a_density_too() -> None:
+    w = torch.randn(4000, 6, generator=torch.Generator().manual_seed(0)) * torch.arange(1.0, 7)
+    ball = Ellipsoid.of_samples(w)
+    assert ball.log_density(w).mean().item() == pytest.approx(-0.5, abs=0.01)
+    assert ball.log_density(3 * w).mean().item() == pytest.approx(-4.5, abs=0.1)
+    z = torch.tensor([[3.0, 1.0], [0.0, 0.0]])
+    assert Shell.of_prior(2).log_density(z).tolist() == [-2.5, 0.0]
 
 
 def test_relearning_needs_pictures_of_the_feature(toy: Generator, corner: FunctionLabeler) -> None:

@@ -104,6 +104,8 @@ def test_a_comparison_and_its_resumption(
     assert "needs data" in page
     assert "filter, can be left out" in page
     assert page.count("<svg") >= 1
+    assert "in toymodel:classifier, against" in page
+    assert "pictures of &#39;data.npz&#39; that lack the feature" in page
     assert "| ours |" in Path("out/comparison.md").read_text()
     made = Path("out/redaction/seed-0/generator/model.safetensors")
     about = json.loads(made.with_name("config.json").read_text())["about"]["unlearned"]

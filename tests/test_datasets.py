@@ -2,6 +2,7 @@ import gzip
 import shutil
 import struct
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from PIL import Image
 
 from unfeature.datasets import load_images, read_idx
 from unfeature.errors import UserError
-from unfeature.train import load_pictures
+from unfeature.train import load_data, load_pictures
 
 
 def idx(array: np.ndarray) -> bytes:
@@ -97,6 +98,11 @@ def test_standard_layouts_of_faces(layout: str, tmp_path: Path) -> None:
     else:
         assert sorted(reds.tolist()) == [0, 1, 2, 3, 4, 5]
     assert load_pictures(str(root), 3, size=8).shape == (3, 3, 8, 8)
+    # what an oracle is trained on are the same pictures
+    given = SimpleNamespace(data=root, n=6, size=16, table=None)
+    assert torch.equal(load_data(given).images, images)
+    with pytest.raises(UserError, match="--n is 0"):
+        load_data(SimpleNamespace(data=root, n=0, size=16, table=None))
 
 
 def test_the_first_pictures_of_a_folder_are_of_all_classes(tmp_path: Path) -> None:

@@ -99,6 +99,7 @@ steps = 150
 """
     toml.write_text(toml.read_text() + extra)
     assert main(["run", str(toml), "-o", "out", "--quiet"]) == 0
+    assert "the encoder was adapted" in Path("out/report.html").read_text()  # not attacked yet
     assert Path("out/unlearned/encoder.safetensors").stat().st_size > 0
     quick = ["--set", "attack.n=20", "--set", "attack.restarts=1", "--set", "attack.steps=2"]
     capsys.readouterr()
@@ -118,7 +119,9 @@ steps = 150
     assert main(["unlearn", "out", *bad, "--quiet"]) == 1
     assert "encoder.take" in capsys.readouterr().err
     assert all(Path("out/unlearned", name).read_bytes() == kept[name] for name in kept)
+    capsys.readouterr()
     assert main(["unlearn", "out", "--set", "encoder.then=drop", "--quiet"]) == 0
+    assert "the encoder is left out of what is shipped" in capsys.readouterr().out
     assert not Path("out/unlearned/encoder.safetensors").exists()
 
 

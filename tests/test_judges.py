@@ -238,6 +238,26 @@ def test_attributes_are_named(saved: str) -> None:
         replace(uf.load_judge(saved, target="red"), target=7).score(pictures(2).images)
 
 
+def test_anyones_network_may_name_its_attributes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "mysight.py").write_text(
+        "from torch import nn\n\n\nclass Bright(nn.Module):\n"
+        "    attributes = ('left', 'right')\n\n"
+        "    def forward(self, images):\n"
+        "        return images.mean((1, 2)).unflatten(1, (2, -1)).mean(2)\n"
+    )
+    judge = load_attribute_judge("mysight:Bright")
+    assert judge.names == ("left", "right")
+    images = -torch.ones(2, 1, 4, 4)
+    images[1, :, :, 2:] = 1
+    assert judge(images).tolist() == [[False, False], [False, True]]
+    assert uf.load_judge("mysight:Bright", target="right").score(images).tolist() == [-1, 1]
+    with pytest.raises(uf.UserError, match=r"has many; name one: left, right"):
+        uf.load_judge("mysight:Bright")
+
+
 def test_a_panel_remembers_the_attribute(saved: str, tmp_path: Path) -> None:
     gate, judge = uf.load_judge(saved, target="red"), uf.load_judge(saved, target="left")
     save_panel(Panel(gate, replace(judge, threshold=0.5, temperature=2.0), ()), tmp_path / "panel")

@@ -221,7 +221,9 @@ def _add_train(commands: Any) -> None:
         command.set_defaults(kind=kind)
         command.add_argument("--data", type=Path, required=True, help=DATA_HELP[kind])
         command.add_argument(
-            "--n", type=int, default=40_000, help="so many avatars, or pictures with attributes"
+            "--n",
+            type=int,
+            help="so many pictures (default: all; 40,000 avatars or pictures with attributes)",
         )
         command.add_argument(
             "--table", type=Path, help="of avatars: how their attributes are correlated, in TOML"

@@ -30,7 +30,7 @@ from unfeature.errors import UserError
 from unfeature.evaluate.contest import Jury, Sight, held_against, measure
 from unfeature.evaluate.verdict import clean_pictures, judged
 from unfeature.examination import choose_extractor, load_examiner
-from unfeature.folder import RunFolder
+from unfeature.folder import RunFolder, versions
 from unfeature.generator import Generator, draw
 from unfeature.labels import LatentSet, sample_seeds
 from unfeature.methods import METHODS, Problem
@@ -95,7 +95,7 @@ def compare(
                 continue
             progress.say(f"{name}, seed {seed}: training")
             run_apart(train, comparison, path, name, seed, progress.quiet)
-    rows = _measure_all(comparison, place, progress)
+    rows, facts = _measure_all(comparison, place, progress)
     write_json(path / "comparison.json", [row.as_dict() for row in rows])
     with atomic(path / "comparison.md") as temporary:
         temporary.write_text(table(rows))
@@ -103,7 +103,9 @@ def compare(
     with atomic(path / "comparison.png") as temporary:
         temporary.write_bytes(sheet(viewer))
     with atomic(path / "comparison.html") as temporary:
-        temporary.write_text(render_comparison(comparison.resolved().feature, rows, viewer))
+        temporary.write_text(
+            render_comparison(comparison.resolved().feature, rows, viewer, facts=facts)
+        )
     return rows
 
 
@@ -216,8 +218,11 @@ def _load_made(comparison: Comparison, place: Place, name: str, seed: int) -> Ge
     return load_made(config, folder / "generator")
 
 
-def _measure_all(comparison: Comparison, place: Place, progress: Progress) -> list[Row]:
-    """A row for the original and one for each method, ours measured first."""
+def _measure_all(
+    comparison: Comparison, place: Place, progress: Progress
+) -> tuple[list[Row], dict[str, str]]:
+    """A row for the original and one for each method, ours measured first; and how all were
+    measured."""
     first = RunFolder.open(place.labels(comparison.seeds[0]))
     experiment = first.experiment()
     panel = load_panel(first.path / "panel")
@@ -261,7 +266,26 @@ def _measure_all(comparison: Comparison, place: Place, progress: Progress) -> li
         found[name] = Row(
             name, tuple(measured), tuple(duels), tuple(costs), paired, needs_data, weights
         )
-    return rows + [found[name] for name in comparison.methods]
+    rows += [found[name] for name in comparison.methods]
+    return rows, _protocol(comparison, jury)
+
+
+def _protocol(comparison: Comparison, jury: Jury) -> dict[str, str]:
+    """How all methods were measured, by words for people."""
+    facts = {
+        "judge of the feature": jury.judge.name,
+        "latents": f"{comparison.n} fresh ones, the same for all",
+        "training seeds": ", ".join(map(str, comparison.seeds)),
+    }
+    if jury.examiner is not None:
+        facts["judge of other attributes"] = jury.examiner.reference
+    if jury.extractor is not None and jury.wanted is not None:
+        of = f"of '{comparison.data}'" if comparison.data else "of the original's own"
+        facts["quality"] = (
+            f"in {jury.extractor.name}, against {len(jury.wanted)} pictures {of} that lack the "
+            "feature"
+        )
+    return facts | versions()
 
 
 def _seeds(comparison: Comparison, method: Any) -> list[int]:

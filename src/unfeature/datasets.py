@@ -84,7 +84,7 @@ def load_images(
     if size is not None and size < 1:
         raise UserError(f"--size is {size}; give 1 or more")
     if path.is_file() and path.suffix == ".npz":
-        return _thinned(_npz(path, split), n)
+        return thinned(_npz(path, split), n)
     if not path.is_dir():
         raise UserError(f"there is no data at '{path}'; give a folder or an .npz file")
     stem = {"train": "train", "test": "t10k"}[split]
@@ -92,16 +92,16 @@ def load_images(
     if found:
         name = found[0].name.replace("images", "labels").replace("idx3", "idx1")
         labels = found[0].with_name(name)
-        return _thinned(_grey(read_idx(found[0]), read_idx(labels), str(path)), n)
+        return thinned(_grey(read_idx(found[0]), read_idx(labels), str(path)), n)
     archives = sorted(path.glob("*.npz"))
     if archives:
-        return _thinned(_npz(archives[0], split), n)
+        return thinned(_npz(archives[0], split), n)
     if (path / "train").is_dir() and not (path / split).is_dir():
         raise UserError(f"'{path}' has a 'train' folder and no '{split}' beside it; add one")
     return _folder(path / split if (path / split).is_dir() else path, size, n, crop)
 
 
-def _thinned(data: ImageSet, n: int | None) -> ImageSet:
+def thinned(data: ImageSet, n: int | None) -> ImageSet:
     """At most n of them, and in a mixed order where their classes are in order."""
     data = data if n is None else data.where(evenly(len(data), n))
     in_order = bool((data.labels.diff() >= 0).all())

@@ -25,6 +25,7 @@ from unfeature.learning import current_eraser
 from unfeature.panel import load_panel
 from unfeature.progress import Progress
 from unfeature.report import ReportData, render, shown
+from unfeature.report.words import ENCODER
 from unfeature.target import TargetVector
 
 
@@ -122,6 +123,7 @@ def report_stage(run: RunFolder, progress: Progress) -> None:
                 "seed": str(experiment.seed),
                 "original": f"{original.spec.architecture}, weights {original.fingerprint}",
                 "unlearned": f"weights {unlearned.fingerprint}",
+                **({"encoder": ENCODER[experiment.encoder.then]} if experiment.encoder else {}),
                 "seconds": ", ".join(f"{k} {v:.0f}" for k, v in run.seconds().items()),
                 **versions(),
             },

@@ -10,7 +10,7 @@ from unfeature.evaluate.criteria import overall
 from unfeature.folder import STAGES, RunFolder
 from unfeature.labels import LatentSet
 from unfeature.report.page import sentence
-from unfeature.report.words import examination_text
+from unfeature.report.words import ENCODER, examination_text
 from unfeature.run import summary
 
 
@@ -31,6 +31,10 @@ def after(run: RunFolder, stage: str) -> tuple[dict[str, Any], str]:
         if history:
             found["loss"] = history[-1]["loss"]
         text = f"unlearned generator: {run.unlearned} ({len(history)} steps)"
+        encoder = run.experiment().encoder
+        if encoder is not None:
+            found["encoder"] = encoder.then
+            text += f"; {ENCODER[encoder.then]}"
     else:
         found = summary(run)
         text = verdict_text(run)

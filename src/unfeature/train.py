@@ -26,6 +26,8 @@ from unfeature.training.originals import original_session
 
 AVATARS = "avatars"
 """As --data: our own faces instead of files."""
+DRAWN = 40_000
+"""Avatars, or pictures with attributes, where --n is not given."""
 FID_PICTURES = 10_000
 CHECKPOINT_SECONDS, EPOCH_SECONDS = 300.0, 30.0
 """Between two checkpoints amid an epoch, and at least before one at an epoch's end."""
@@ -71,12 +73,13 @@ def train_original(arguments: Any, progress: Progress) -> dict[str, Any]:
 
 
 def load_data(arguments: Any) -> ImageSet | AttributeSet:
-    """The pictures that `--data` names: files, or so many avatars."""
+    """The pictures that `--data` names: files, or so many avatars. Those of a folder that are
+    resized are cropped to their middle square first."""
     table = avatar_table(arguments)
+    n, size = checked_n(arguments.n), arguments.size
     if str(arguments.data) == AVATARS:
-        size = 64 if arguments.size is None else arguments.size
-        return avatars.dataset(arguments.n, size=size, table=table)
-    return load_images(arguments.data, size=arguments.size)
+        return avatars.dataset(n or DRAWN, size=64 if size is None else size, table=table)
+    return load_images(arguments.data, size=size, n=n, crop=size is not None)
 
 
 def avatar_table(arguments: Any) -> avatars.Table | None:
@@ -90,6 +93,17 @@ def avatar_table(arguments: Any) -> avatars.Table | None:
     if str(arguments.data) != AVATARS:
         raise UserError("--table says how the attributes of '--data avatars' are correlated")
     return avatars.read_table(arguments.table)
+
+
+def checked_n(n: int | None) -> int | None:
+    """--n.
+
+    Raises:
+        UserError: it is less than 1.
+    """
+    if n is not None and n < 1:
+        raise UserError(f"--n is {n}; give the number of pictures, 1 at least")
+    return n
 
 
 def load_pictures(name: str, n: int, *, size: int) -> Tensor:

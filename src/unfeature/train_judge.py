@@ -16,11 +16,11 @@ from unfeature import avatars, models
 from unfeature.adapters.devices import find_device
 from unfeature.adapters.pretrained import save_classifier
 from unfeature.attribute_tables import Split, find_table, load_attributes, require_both
-from unfeature.datasets import AttributeSet, ImageSet, load_images
+from unfeature.datasets import AttributeSet, ImageSet, load_images, thinned
 from unfeature.errors import UserError
 from unfeature.progress import Progress
 from unfeature.seeds import derive
-from unfeature.train import AVATARS, avatar_table, config_from, fit_saved
+from unfeature.train import AVATARS, DRAWN, avatar_table, checked_n, config_from, fit_saved
 from unfeature.training import (
     AttributeSession,
     JudgeSession,
@@ -62,6 +62,7 @@ def train_judge(arguments: Any, progress: Progress) -> dict[str, Any]:
     """A judge of attributes where the data has them, and of classes where it has not."""
     find_device(arguments.device, setting="--device")
     avatar_table(arguments)  # what is wrong with it is said before anything is read
+    checked_n(arguments.n)
     attributes = str(arguments.data) == AVATARS or find_table(arguments.data) is not None
     if arguments.epochs is None:
         arguments.epochs = EPOCHS["attributes" if attributes else "classes"]
@@ -69,8 +70,9 @@ def train_judge(arguments: Any, progress: Progress) -> dict[str, Any]:
 
 
 def _of_classes(arguments: Any, progress: Progress) -> dict[str, Any]:
-    data = load_images(arguments.data, size=arguments.size)
+    data = load_images(arguments.data, size=arguments.size, crop=arguments.size is not None)
     held = _held_out(arguments, data)
+    data = thinned(data, arguments.n)
     if arguments.split:
         data = data.where(torch.arange(len(data)) % 2 == ("a", "b").index(arguments.split))
     config = _config(arguments)
@@ -84,8 +86,6 @@ def _of_classes(arguments: Any, progress: Progress) -> dict[str, Any]:
 
 
 def _of_attributes(arguments: Any, progress: Progress) -> dict[str, Any]:
-    if arguments.n < 1:
-        raise UserError(f"--n is {arguments.n}; give the number of pictures, 1 at least")
     config = _config(arguments)
     data, spare, held = (_attributes(arguments, split) for split in SPLITS)
     session, options = _train(
@@ -119,10 +119,11 @@ def _attributes(arguments: Any, split: Split) -> AttributeSet:
             split=split,
             half=arguments.split,
             size=arguments.size,
-            limit=arguments.n,
+            limit=arguments.n or DRAWN,
         )
     start = (SECOND_HALF if arguments.split == "b" else STARTS)[split]
-    n = arguments.n if split == "train" else max(1, arguments.n // HELD_OUT)
+    drawn = arguments.n or DRAWN
+    n = drawn if split == "train" else max(1, drawn // HELD_OUT)
     size = 64 if arguments.size is None else arguments.size
     data = avatars.dataset(n, start=start, size=size, table=avatar_table(arguments))
     require_both(data.labels, data.names, f"the avatars to {split}")
@@ -130,7 +131,9 @@ def _attributes(arguments: Any, split: Split) -> AttributeSet:
 
 
 def _held_out(arguments: Any, data: ImageSet) -> ImageSet:
-    held = load_images(arguments.data, split="test", size=arguments.size)
+    held = load_images(
+        arguments.data, split="test", size=arguments.size, crop=arguments.size is not None
+    )
     if len(held) == len(data) and torch.equal(held.images[:64], data.images[:64]):
         raise UserError(
             f"'{arguments.data}' has no test set, so the judge's accuracy could not be told; "

@@ -164,14 +164,18 @@ def load_attribute_judge(name: str, *, setting: str = "judge") -> AttributeJudge
     module, config = _classifier(name, setting=setting)
     if "attributes" not in config:
         raise UserError(
-            f"{setting}: classifier '{name}' tells classes apart; it knows no attributes"
+            f"{setting}: classifier '{name}' tells classes apart; it knows no attributes (a module "
+            "of your own names those of its outputs as its 'attributes')"
         )
     shape = tuple(config.get("image_shape", ()))
     return AttributeJudge(module, name, tuple(config["attributes"]), shape)
 
 
 def _classifier(name: str, *, setting: str) -> tuple[nn.Module, dict[str, Any]]:
-    """A classifier and its `config.json`, which a factory has not."""
+    """A classifier and its `config.json`, which a factory has not; what it builds may have
+    `attributes` instead, the names of its outputs where each is a yes or no of its own."""
     if ":" not in name:
         return load_classifier(find(name, kind="classifier", setting=setting))
-    return build_module(name, {}, setting=setting).eval().requires_grad_(False), {}
+    module = build_module(name, {}, setting=setting).eval().requires_grad_(False)
+    names = getattr(module, "attributes", None)
+    return module, {} if names is None else {"attributes": [str(one) for one in names]}

@@ -34,7 +34,8 @@ def along(
                 break
             ball = Ball(part[rows], config.epsilon, config.norm)
             sign = 1 if query % 2 else -1  # 0, +, −, +, − …, ever farther
-            share = ((query + 1) // 2) / max(1, config.steps // 2)
+            on_side = config.steps // 2 if query % 2 else (config.steps - 1) // 2
+            share = ((query + 1) // 2) / max(1, on_side)
             far = (sign * share * reach(ball)).view(-1, *[1] * unit.ndim)
             tried = into_both(ball.centers + far * unit, ball, region)
             found.see(rows, tried, score(draw(tried)))

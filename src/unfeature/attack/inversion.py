@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
+from unfeature.attack.region import plausible
 from unfeature.evaluate.statistics import Mean, Ratio, mean, wilson
 from unfeature.evaluate.verdict import judged
 from unfeature.generator import Generator
@@ -23,13 +24,13 @@ class Inverted:
     Attributes:
         l1: mean distance of the picture found to the one wanted; images in [−1, 1].
         back: share of the pictures found in which the judge sees the feature.
-        likely: log-density of the latents found under N(0, I), per dimension, without its constant
-            (−1/2 is usual); only for z.
+        likely: log-density of the latents found, per dimension, without its constant, under N(0, I)
+            or, in w, under a normal fitted to sampled w; −1/2 is usual.
     """
 
     l1: Mean
     back: Ratio
-    likely: Mean | None
+    likely: Mean
 
 
 def inverted(
@@ -42,7 +43,5 @@ def inverted(
 ) -> Inverted:
     """Look pictures with the feature up in a generator's latents."""
     found = invert(generator, pictures, steps=steps, seed=seed)
-    likely = None
-    if generator.latent_space == "z":
-        likely = mean(-found.latents.flatten(1).square().mean(1) / 2)
+    likely = mean(plausible(generator).log_density(found.latents))
     return Inverted(mean(found.l1), wilson(judged(judge, found.images) > 0), likely)

@@ -35,6 +35,11 @@ class Region(ABC):
     def typical(self, noise: Float[Tensor, "n *latent"]) -> Float[Tensor, "n *latent"]:
         """Standard normals → latents as the generator's own are spread, inside the region."""
 
+    @abstractmethod
+    def log_density(self, latents: Float[Tensor, "n *latent"]) -> Float[Tensor, " n"]:
+        """Of each under the normal distribution it belongs to, per dimension, without its constant:
+        −1/2 is usual."""
+
     def inside(self, latents: Float[Tensor, "n *latent"]) -> Float[Tensor, "m *latent"]:
         """Those that lie in it.
 
@@ -77,6 +82,9 @@ class Shell(Region):
     def typical(self, noise: Float[Tensor, "n *latent"]) -> Float[Tensor, "n *latent"]:
         return self.project(noise)
 
+    def log_density(self, latents: Float[Tensor, "n *latent"]) -> Float[Tensor, " n"]:
+        return -latents.flatten(1).square().mean(1) / 2
+
 
 @dataclass(frozen=True)
 class Ellipsoid(Region):
@@ -117,6 +125,9 @@ class Ellipsoid(Region):
 
     def typical(self, noise: Float[Tensor, "n *latent"]) -> Float[Tensor, "n *latent"]:
         return self.project((self.mean + noise.flatten(1) @ self.factor.T).view_as(noise))
+
+    def log_density(self, latents: Float[Tensor, "n *latent"]) -> Float[Tensor, " n"]:
+        return -self._whitened(latents).square().mean(1) / 2
 
     def _whitened(self, latents: Tensor) -> Float[Tensor, "n d"]:
         apart = latents.flatten(1) - self.mean

@@ -189,14 +189,31 @@ def _difference(duels: Sequence[Figures], key: str, form: str) -> str:
     return f"{found.value:{form}} [{found.low:{form}}, {found.high:{form}}]"
 
 
-def render_comparison(feature: str, rows: Sequence[Row], viewer: dict[str, Tensor]) -> str:
+CHANGED = (("had it", "having"), ("never had it", "lacking"))
+"""Pictures whose other attributes are shown: title, where they are measured."""
+
+
+def render_comparison(
+    feature: str,
+    rows: Sequence[Row],
+    viewer: dict[str, Tensor],
+    *,
+    facts: dict[str, str] | None = None,
+) -> str:
     """The page: table, target ratio against collateral, the same latents by every method, and
-    which attributes changed."""
-    bars = [
-        (row.name, plots.change_bars(row.measured[0]["lacking"]["changes"]))
-        for row in rows
-        if row.paired and row.measured[0]["lacking"] and row.costs
-    ]
+    which attributes changed.
+
+    Args:
+        facts: how all were measured.
+    """
+    bars = {
+        title: [
+            (row.name, plots.change_bars(row.measured[0][key]["changes"]))
+            for row in rows
+            if row.paired and row.measured[0][key] and row.costs
+        ]
+        for title, key in CHANGED
+    }
     return template("comparison.html").render(
         feature=feature,
         rows=used(rows),
@@ -209,6 +226,7 @@ def render_comparison(feature: str, rows: Sequence[Row], viewer: dict[str, Tenso
         names=list(viewer),
         sheet=base64.b64encode(sheet(viewer)).decode(),
         bars=bars,
+        facts=facts or {},
         n=rows[0].measured[0]["target"]["n"],
     )
 

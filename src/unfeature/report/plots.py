@@ -91,7 +91,7 @@ def fronts(points: Sequence[tuple[str, Extent, Extent]], title: str) -> str:
             target.value,
             xerr=[[changed.value - changed.low], [changed.high - changed.value]],
             yerr=[[target.value - target.low], [target.high - target.value]],
-            marker="o",
+            marker="os^D"[i // 10 % 4],
             markersize=5,
             linestyle="none",
             color=f"C{i % 10}",

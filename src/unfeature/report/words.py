@@ -75,9 +75,22 @@ def attack_rows(found: dict[str, Any]) -> list[dict[str, str]]:
     return rows
 
 
+ENCODER = {
+    "drop": "the encoder is left out of what is shipped",
+    "adapt": "the encoder was adapted",
+    "keep": "the encoder is kept as it was, AND GIVES THE FEATURE AWAY",
+}
+"""What became of a VAE's encoder, by `encoder.then`."""
+STRONG = 0.95
+"""An attack that brings a common feature into less than this share of the original's pictures is
+too weak to say much."""
+
+
 def attack_text(found: dict[str, Any]) -> list[str]:
-    """Who attacked and who judged, and what inversion and relearning came to, in sentences."""
+    """Who attacked and who judged, how strong the attack is, and what inversion and relearning came
+    to, in sentences."""
     lines = [f"attacker: {found['attacker']}; judge: {found['judge']}"]
+    lines += _weak(found["generators"].get("original"))
     if not found.get("gated", True):
         lines.append(
             "no gate: every picture the judge sees the feature in counts, nonsense too; name "
@@ -86,12 +99,7 @@ def attack_text(found: dict[str, Any]) -> list[str]:
     if found["same"]:
         lines.append("the attacker's classifier also judges: being fooled counts as success here")
     if "encoder" in found:
-        done = {
-            "drop": "the encoder is left out of what is shipped",
-            "adapt": "the encoder was adapted",
-            "keep": "the encoder is kept as it was, AND GIVES THE FEATURE AWAY",
-        }[found["encoder"]["then"]]
-        lines.append(done)
+        lines.append(ENCODER[found["encoder"]["then"]])
     for name, row in found.get("encoder", {}).get("leaks", {}).items():
         back = row["back"]
         lines.append(
@@ -102,8 +110,8 @@ def attack_text(found: dict[str, Any]) -> list[str]:
         back = row["back"]
         lines.append(
             f"inversion, {name}: of {back['n']} pictures with the feature "
-            f"{spanned(back, '.1%')} come back with it, at L1 "
-            f"{row['l1']['value']:.3f}"
+            f"{spanned(back, '.1%')} come back with it, at L1 {row['l1']['value']:.3f}; "
+            f"log-density of their latents {row['likely']['value']:.2f} a dimension (−0.5 is usual)"
         )
     for name, lessons in found.get("relearning", {}).items():
         for row in lessons:
@@ -114,6 +122,23 @@ def attack_text(found: dict[str, Any]) -> list[str]:
                 f"half of the original's share {half}"
             )
     return lines
+
+
+def _weak(original: dict[str, Any] | None) -> list[str]:
+    """A warning where the attack does not bring the feature into nearly all of the original's
+    pictures."""
+    if not original:
+        return []
+    point = original["gradient"][-1]
+    if point["judged"]["value"] >= STRONG:
+        return []
+    radius = "∞" if point["epsilon"] is None else f"{point['epsilon']:g}"
+    return [
+        f"THE ATTACK IS WEAK: at ε = {radius} it brings the feature into "
+        f"{spanned(point['judged'], '.1%')} of the original's own pictures, not {STRONG:.0%}; give "
+        "it more (attack.restarts, attack.steps, a larger radius), or expect a stronger attacker "
+        "to find more"
+    ]
 
 
 def attack_table(found: dict[str, Any]) -> str:
