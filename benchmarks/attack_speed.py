@@ -56,8 +56,8 @@ def main() -> None:
         config = UnlearnConfig(steps=40, batch_size=64, robust=robust, pool=8, check_every=1000)
         return lambda: [step.loss for step in unlearn(original, eraser, config, labeler=judge)]
 
-    report("robust step (0.25) over plain", arguments.pairs, steps(0.25), steps(0.0))
-    report("robust step (0.5) over plain", arguments.pairs, steps(0.5), steps(0.0))
+    for share in (0.25, 0.5, 0.7):
+        report(f"robust step ({share}) over plain", arguments.pairs, steps(share), steps(0.0))
 
 
 def report(title: str, pairs: int, a: Callable[[], object], b: Callable[[], object]) -> None:
