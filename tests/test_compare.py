@@ -147,6 +147,7 @@ def test_oracles_of_several_seeds_are_the_floor(
     left = [figures["target"]["value"] for figures in rows["oracle"]["measured"]]
     fid = [figures["quality"]["fid"] for figures in rows["oracle"]["measured"]]
     assert len(set(left)) == 2
+    assert len(rows["oracle"]["duels"]) == 1  # against ours' only seed
     text = Path("out/comparison.md").read_text()
     apart = f"target ratio {abs(left[0] - left[1]):.2%}, FID {abs(fid[0] - fid[1]):.2f}"
     assert f"- the floor, oracle: 2 trainings lie apart by {apart}" in text
@@ -156,11 +157,25 @@ def test_oracles_of_several_seeds_are_the_floor(
     command = ["compare", str(comparison), "-o", "alone", "--only", "ours", "oracle", *gone]
     assert main(command) == 0
     captured = capsys.readouterr()
-    assert "oracle is left out" in captured.err
+    assert "left out: there is no generator in 'nowhere' yet" in captured.err
     assert "oracle" not in Path("alone/comparison.md").read_text()
     toy.save_pretrained("nowhere")
     assert main([*command, "--resume", "--quiet"]) == 0
     assert "| oracle |" in Path("alone/comparison.md").read_text()
+    # a comparison that knew neither, another oracle and another seed go on
+    settings = json.loads(Path("alone/settings.json").read_text())
+    for key in ("more", "optional"):
+        del settings["methods"]["oracle"][key]
+    Path("alone/settings.json").write_text(json.dumps(settings))
+    command += ["--resume", "--quiet", "--set", 'methods.oracle.more=["second"]']
+    assert main([*command, "--set", "seeds=[0, 1]"]) == 0
+    rows = {row["name"]: row for row in json.loads(Path("alone/comparison.json").read_text())}
+    ours, oracle = (rows[name]["measured"] for name in ("ours", "oracle"))
+    apart = [a["target"]["value"] - b["target"]["value"] for a, b in zip(ours, oracle, strict=True)]
+    duels = [duel["target"]["value"] for duel in rows["oracle"]["duels"]]
+    assert duels == pytest.approx(apart)  # each of ours' seeds against one of them
+    changed = says(capsys, *command[1:-3], "--set", "methods.oracle.path=oracle")
+    assert "other settings (methods.oracle)" in changed
 
 
 def test_mistakes_get_one_clear_line(comparison: Path, capsys: pytest.CaptureFixture[str]) -> None:

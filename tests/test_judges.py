@@ -256,6 +256,15 @@ def test_anyones_network_may_name_its_attributes(
     assert uf.load_judge("mysight:Bright", target="right").score(images).tolist() == [-1, 1]
     with pytest.raises(uf.UserError, match=r"has many; name one: left, right"):
         uf.load_judge("mysight:Bright")
+    import mysight  # type: ignore[import-not-found]
+
+    for names in ("smile", ("left", "left"), (1, 2)):
+        monkeypatch.setattr(mysight.Bright, "attributes", names)
+        with pytest.raises(uf.UserError, match="must be a list of different names"):
+            load_attribute_judge("mysight:Bright")
+    monkeypatch.setattr(mysight.Bright, "attributes", ("left", "right", "top"))
+    with pytest.raises(uf.UserError, match=r"gives \[2\] for an image and names 3 attributes"):
+        load_attribute_judge("mysight:Bright")(images)
 
 
 def test_a_panel_remembers_the_attribute(saved: str, tmp_path: Path) -> None:

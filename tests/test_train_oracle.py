@@ -2,7 +2,9 @@
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -10,17 +12,19 @@ import pytest
 import torch
 from torch import nn
 
+from unfeature import train
 from unfeature.adapters.pretrained import load_generator
 from unfeature.adapters.sources import load_source
 from unfeature.cli import main
 from unfeature.config import RecipeConfig
+from unfeature.errors import UserError
 from unfeature.folder import RunFolder
 from unfeature.generator import Generator, GeneratorSpec, draw
-from unfeature.models.vae import ConvDecoder, ConvEncoder, negative_elbo, picture_elbo
+from unfeature.models.vae import ConvDecoder, ConvEncoder, negative_elbo
 from unfeature.settings import read_experiment
 from unfeature.training import GANSession, TrainConfig
 from unfeature.training.gan import GANConfig
-from unfeature.training.rendered import Rendered
+from unfeature.training.rendered import Rendered, rendered_elbo
 
 PARTNERS = """
 import torch
@@ -40,6 +44,11 @@ class Posterior(nn.Module):
 
     def forward(self, images):
         return tuple(self.layers(images).chunk(2, dim=1))
+
+
+class wrapped(nn.Module):
+    def forward(self, images):
+        return (images.flatten(1)[:, :1],)
 
 
 def small():
@@ -94,19 +103,32 @@ def test_a_vae_of_someone_else_has_an_oracle(
 
 
 def test_a_gan_of_someone_else_has_oracles(
-    labelled: Path, capsys: pytest.CaptureFixture[str]
+    labelled: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stop_at_save: Callable[[ModuleType, int], None],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    command = with_recipe(discriminator="toypartners:critic", betas=(0.5, 0.9))
+    command = with_recipe(discriminator="toypartners:critic", betas=(0.5, 0.9), epochs=2)
     for name, seed in (("one", "1"), ("two", "2")):
-        assert main([*command, "-o", name, "--seed", seed, "--epochs", "2"]) == 0
-    assert main([*command, "-o", "again", "--seed", "1", "--epochs", "1"]) == 0
-    one, two, again = (
-        load_generator(Path(name), factory="toymodel:build") for name in ("one", "two", "again")
-    )
+        assert main([*command, "-o", name, "--seed", seed]) == 0
+    one, two = (load_generator(Path(n), factory="toymodel:build") for n in ("one", "two"))
     assert one.fingerprint != two.fingerprint
+    recipe = one.spec.about["recipe"]
+    assert recipe["discriminator"] == "toypartners:critic"
+    assert (recipe["training"]["epochs"], "epochs" in recipe) == (2, False)
+
+    command += ["-o", "again", "--seed", "1"]
+    monkeypatch.setattr(train, "EPOCH_SECONDS", 0.0)
+    stop_at_save(train, 1)  # after the first of two epochs
+    assert main(command) == 130
+    with_recipe(discriminator="toypartners:critic", betas=(0.5, 0.8), epochs=2)
     capsys.readouterr()
-    assert main([*command, "-o", "again", "--seed", "1", "--epochs", "2", "--resume"]) == 0
-    assert again.fingerprint != load_generator(Path("again"), factory="toymodel:build").fingerprint
+    assert main([*command, "--resume"]) == 1
+    assert "of a training with another recipe" in capsys.readouterr().err
+    with_recipe(discriminator="toypartners:critic", betas=(0.5, 0.9), epochs=2)
+    assert main([*command, "--resume"]) == 0
+    again = load_generator(Path("again"), factory="toymodel:build")
+    assert again.fingerprint == one.fingerprint
 
 
 def test_what_cannot_be_an_oracle(labelled: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,6 +143,8 @@ def test_what_cannot_be_an_oracle(labelled: Path, capsys: pytest.CaptureFixture[
     assert "discriminator gives [[2, 8], [2, 8]] for two images; it must give a lo" in says(wrong)
     wrong = with_recipe(encoder="toypartners:critic")
     assert "mean and log-variance, each [2, 8]" in says(wrong)
+    wrong = with_recipe(discriminator="toypartners:wrapped")
+    assert "gives [[2, 1]] for two images; it must give a logit" in says(wrong)
     wrong = with_recipe(discriminator="toypartners:small")
     assert "generator.recipe.discriminator does not take images of [1, 16, 16]" in says(wrong)
     right = with_recipe(discriminator="toypartners:critic")
@@ -145,6 +169,13 @@ def test_recipes_that_are_none(toml: Path, capsys: pytest.CaptureFixture[str]) -
     unknown = says('generator.recipe={discriminator="a:b", epoch=3}')
     assert "epoch" in unknown
     assert "did you mean 'epochs'" in unknown
+    idle = says('generator.recipe={encoder="a:b", r1=1.0}')
+    assert "'r1' goes with 'discriminator'; with 'encoder' it does nothing" in idle
+
+
+def test_a_recipe_may_be_added_to_a_run(labelled: Path) -> None:
+    with_recipe(encoder="toypartners:Posterior")
+    assert main(["run", str(labelled), "-o", "run", "--resume", "--quiet"]) == 0
 
 
 def test_a_recipe_has_the_rates_it_names() -> None:
@@ -167,12 +198,25 @@ def test_a_recipe_has_the_rates_it_names() -> None:
 
 
 def test_pictures_and_logits_have_the_same_bound(initial_weights: None) -> None:
-    encoder, decoder = ConvEncoder(3, 1, 8, 2), ConvDecoder(3, 1, 8, 2)
-    images, noise = torch.rand(5, 1, 8, 8) * 2 - 1, torch.randn(5, 3)
-    of_logits = negative_elbo(encoder, decoder, images, noise, beta=0.5)
-    of_pictures = picture_elbo(encoder, decoder, images, noise, beta=0.5)
-    for one, two in zip(of_logits, of_pictures, strict=True):
-        torch.testing.assert_close(one, two)
+    class Shares(ConvDecoder):
+        def forward(self, latents: torch.Tensor) -> torch.Tensor:
+            return self.logits(latents).sigmoid()
+
+    decoder = Shares(3, 1, 8, 2)
+    decoder.layers[-1].bias.data.fill_(-17.0)  # nearly black: in pictures these are all −1
+    spec = GeneratorSpec("x:y", {}, (3,), (1, 8, 8), output_range=(0.0, 1.0))
+    encoder, images = ConvEncoder(3, 1, 8, 2), torch.rand(5, 1, 8, 8) * 2 - 1
+    noise = torch.randn(5, 3)
+    weights = list(decoder.parameters())
+    found = []
+    for bound, module in ((negative_elbo, decoder), (rendered_elbo, Rendered(decoder, spec))):
+        parts = bound(encoder, module, images, noise, beta=0.5)  # type: ignore[operator]
+        found.append([*parts, *torch.autograd.grad(sum(parts), weights)])
+    for one, two in zip(*found, strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-3)
+    unbounded = Rendered(nn.Linear(3, 64), GeneratorSpec("a:b", {}, (3,), (1, 8, 8)))
+    with pytest.raises(UserError, match="'a:b' draws values outside"):
+        unbounded.shares(9 * noise)
 
 
 def test_a_rendered_module_draws_as_the_generator_does(toml: Path) -> None:

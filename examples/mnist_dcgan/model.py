@@ -25,8 +25,6 @@ def discriminator() -> nn.Module:
     """28×28 pixels in [−1, 1] → a logit; needed for an oracle alone. The repository shows none;
     this mirrors the generator, as DCGAN has it (arXiv 1511.06434)."""
     shapes = [(1, 64, 4, 2), (64, 128, 3, 2)]
-    blocks = [
-        nn.Sequential(nn.Conv2d(i, o, k, s), nn.BatchNorm2d(o), nn.LeakyReLU(0.2))
-        for i, o, k, s in shapes
-    ]
+    first, second = (nn.Conv2d(*shape) for shape in shapes)
+    blocks = [first, nn.LeakyReLU(0.2), second, nn.BatchNorm2d(128), nn.LeakyReLU(0.2)]
     return nn.Sequential(*blocks, nn.Conv2d(128, 1, 6), nn.Flatten())

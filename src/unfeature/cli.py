@@ -223,7 +223,8 @@ def _add_train(commands: Any) -> None:
         command.add_argument(
             "--n",
             type=int,
-            help="so many pictures (default: all; 40,000 avatars or pictures with attributes)",
+            help="so many pictures (default: all, or 40,000 avatars"
+            f"{' or pictures with attributes' if kind == 'judge' else ''})",
         )
         command.add_argument(
             "--table", type=Path, help="of avatars: how their attributes are correlated, in TOML"

@@ -73,8 +73,8 @@ def compare(
     progress = progress or Progress(quiet=True)
     place = Place(path)
     comparison, absent = comparison.without_absent()
-    for name in absent:
-        progress.say(f"{name} is left out: there is no generator in its folder yet")
+    for folder in absent:
+        progress.say(f"left out: there is no generator in '{folder}' yet")
     original = load_source(comparison.resolved().generator)
     for name, method in comparison.methods.items():  # before anything is trained
         if isinstance(method, Folder):
@@ -95,11 +95,16 @@ def compare(
                 continue
             progress.say(f"{name}, seed {seed}: training")
             run_apart(train, comparison, path, name, seed, progress.quiet)
-    rows, facts = _measure_all(comparison, place, progress)
+    trainings = {
+        name: _trainings(comparison, method) for name, method in comparison.methods.items()
+    }
+    rows, facts = _measure_all(comparison, place, trainings, progress)
     write_json(path / "comparison.json", [row.as_dict() for row in rows])
     with atomic(path / "comparison.md") as temporary:
         temporary.write_text(table(rows))
-    viewer = _viewer(place, comparison)
+    viewer = _viewer(
+        place, {ORIGINAL: comparison.seeds[0]} | {k: v[0] for k, v in trainings.items()}
+    )
     with atomic(path / "comparison.png") as temporary:
         temporary.write_bytes(sheet(viewer))
     with atomic(path / "comparison.html") as temporary:
@@ -136,7 +141,7 @@ def _claim(comparison: Comparison, path: Path, resume: bool) -> None:
             f"'{path}' already holds a comparison; go on with --resume, or choose another with -o"
         )
     if settings.exists():
-        before = read_json(settings)
+        before = comparison.same_as(read_json(settings)).model_dump(mode="json")
         free = ("methods", "seeds")  # more may be added, others dropped
         changed = [key for key in now if key not in free and now[key] != before.get(key)]
         if now["seeds"][:1] != before["seeds"][:1]:  # its panel judges them all
@@ -219,7 +224,7 @@ def _load_made(comparison: Comparison, place: Place, name: str, seed: int) -> Ge
 
 
 def _measure_all(
-    comparison: Comparison, place: Place, progress: Progress
+    comparison: Comparison, place: Place, trainings: dict[str, list[int]], progress: Progress
 ) -> tuple[list[Row], dict[str, str]]:
     """A row for the original and one for each method, ours measured first; and how all were
     measured."""
@@ -242,24 +247,30 @@ def _measure_all(
         known = METHODS.get(method.kind)
         paired = method.paired if isinstance(method, Folder) else True
         measured, duels, costs = [], [], []
-        for seed in _seeds(comparison, method):
+        for seed in trainings[name]:
             folder = place.method(name, seed)
-            cached = folder / "measured.json"
-            if name == comparison.ours or not _fresh(cached, place, comparison, method, seed):
-                progress.say(f"{name}, seed {seed}: measuring")
+            against = _opponents(comparison, method, trainings[name], seed)
+            made_by = [place.method(comparison.ours, s) / "cost.json" for s in against]
+            if isinstance(method, Folder):
+                made_by.append(method.paths[seed] / "config.json")
+            if name == comparison.ours or not _fresh(folder, made_by, against):
+                progress.say(f"{name}, {seed}: measuring")
                 made = _load_made(comparison, place, name, seed)
                 after = jury.look(draw(made, made.latents_from_seeds(seeds)))
                 if name == comparison.ours:
                     ours[seed] = after
                 else:
-                    own_seed = comparison.seeds[0] if isinstance(method, Folder) else seed
-                    duel = held_against(before, ours[own_seed], after, paired=paired)
-                    write_json(folder / "duel.json", asdict(duel))
+                    duels_now = {
+                        str(s): asdict(held_against(before, ours[s], after, paired=paired))
+                        for s in against
+                    }
+                    write_json(folder / "duels.json", duels_now)
                 figures = measure(jury, before, after, paired=paired).as_dict()
                 _keep(place, name, seed, after, chosen)
-                write_json(cached, figures)
-            measured.append(read_json(cached))
-            duels += [read_json(folder / "duel.json")] if name != comparison.ours else []
+                write_json(folder / "measured.json", figures)
+            measured.append(read_json(folder / "measured.json"))
+            if name != comparison.ours:
+                duels += read_json(folder / "duels.json").values()
             costs += [read_json(folder / "cost.json")] if not isinstance(method, Folder) else []
         needs_data = isinstance(method, Folder) or (known is not None and known.needs_data)
         weights = known is None or known.weights
@@ -288,20 +299,32 @@ def _protocol(comparison: Comparison, jury: Jury) -> dict[str, str]:
     return facts | versions()
 
 
-def _seeds(comparison: Comparison, method: Any) -> list[int]:
-    """A method's trainings; of folders, the indices of those that are there."""
+def _trainings(comparison: Comparison, method: Any) -> list[int]:
+    """A method's seeds; of folders, the indices of those that are there."""
     if isinstance(method, Folder):
         return [index for index, path in enumerate(method.paths) if path in method.there]
     return list(comparison.seeds)
 
 
-def _fresh(cached: Path, place: Place, comparison: Comparison, method: Any, seed: int) -> bool:
-    """Whether figures were measured after ours, which they are held against, was trained, and
-    after the generator itself, where it comes from elsewhere."""
-    folder = isinstance(method, Folder)
-    made = [place.method(comparison.ours, comparison.seeds[0] if folder else seed) / "cost.json"]
-    made += [method.paths[seed] / "config.json"] if folder else []
-    return cached.exists() and all(cached.stat().st_mtime >= p.stat().st_mtime for p in made)
+def _opponents(
+    comparison: Comparison, method: Any, trainings: list[int], training: int
+) -> list[int]:
+    """Ours' seeds that are held against one training of a method: the same seed's, and of folders
+    every so many."""
+    if not isinstance(method, Folder):
+        return [training]
+    return list(comparison.seeds[trainings.index(training) :: len(trainings)])
+
+
+def _fresh(folder: Path, made: list[Path], against: list[int]) -> bool:
+    """Whether figures were measured after what they are about was `made`, and held against these
+    trainings of ours."""
+    measured, duels = folder / "measured.json", folder / "duels.json"
+    if not measured.exists() or not duels.exists():
+        return False
+    if list(read_json(duels)) != [str(seed) for seed in against]:
+        return False
+    return all(measured.stat().st_mtime >= path.stat().st_mtime for path in made)
 
 
 def make_jury(
@@ -335,11 +358,9 @@ def _keep(place: Place, name: str, seed: int, sight: Sight, chosen: torch.Tensor
     save_tensors(folder / "pictures.safetensors", {"images": sight.images[chosen].contiguous()})
 
 
-def _viewer(place: Place, comparison: Comparison) -> dict[str, torch.Tensor]:
-    """By method, its pictures of the same latents, of the first seed."""
-    seeds = {ORIGINAL: comparison.seeds[0]}
-    seeds |= {name: _seeds(comparison, method)[0] for name, method in comparison.methods.items()}
+def _viewer(place: Place, first: dict[str, int]) -> dict[str, torch.Tensor]:
+    """By method, its pictures of the same latents, of its first training."""
     return {
         name: load_tensors(place.method(name, seed) / "pictures.safetensors")["images"]
-        for name, seed in seeds.items()
+        for name, seed in first.items()
     }

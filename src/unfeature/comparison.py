@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -152,14 +152,36 @@ class Comparison(Settings):
             raise UserError(f"the others are held against '{self.ours}'; name it, too")
         return self.model_copy(update={"methods": {name: self.methods[name] for name in names}})
 
-    def without_absent(self) -> tuple["Comparison", list[str]]:
-        """The same without optional folders that are not there, and their names."""
-        absent = [
+    def without_absent(self) -> tuple["Comparison", list[Path]]:
+        """The same without optional folders that hold no generator yet, and all such paths."""
+        absent = {
+            name: [path for path in method.paths if path not in method.there]
+            for name, method in self.methods.items()
+            if isinstance(method, Folder) and method.optional
+        }
+        kept = [
             name
             for name, method in self.methods.items()
-            if isinstance(method, Folder) and method.optional and not method.there
+            if not (isinstance(method, Folder) and method.optional and not method.there)
         ]
-        return self.only(name for name in self.methods if name not in absent), absent
+        return self.only(kept), [path for paths in absent.values() for path in paths]
+
+    def same_as(self, before: dict[str, Any]) -> "Comparison":
+        """An earlier comparison's settings with today's defaults, and of folders what may change:
+        whether they are optional, and more of a kind after those that were there.
+
+        Raises:
+            ValidationError: they are no comparison's.
+        """
+        earlier = Comparison(**before)
+        methods = dict(earlier.methods)
+        for name, was in earlier.methods.items():
+            now = self.methods.get(name)
+            if isinstance(was, Folder) and isinstance(now, Folder):
+                if now.more[: len(was.more)] == was.more:
+                    was = was.model_copy(update={"more": now.more})
+                methods[name] = was.model_copy(update={"optional": now.optional})
+        return earlier.model_copy(update={"methods": methods})
 
     def resolved(self, name: str | None = None, seed: int | None = None) -> Experiment:
         """The experiment, as one of the methods runs it.

@@ -170,13 +170,15 @@ def train_to_end(
     config: TrainConfig,
     arguments: Any,
     progress: Progress,
+    **own: Any,
 ) -> dict[str, Any]:
     """Train, save, and say how good it is.
 
     Args:
         part: which submodule of the session's model is the generator's; "" for all of it.
+        own: what else a checkpoint must have in common with the training that goes on from it.
     """
-    model = fit_saved(session, data, config, arguments, progress)
+    model = fit_saved(session, data, config, arguments, progress, **own)
     generator = Generator(model.get_submodule(part), spec).to("cpu")
     found: dict[str, Any] = {"images": len(data), "fid": None, "features": None}
     name = _features_for(str(arguments.data), spec.image_shape)
@@ -241,6 +243,7 @@ def fit_saved(
     config: TrainConfig,
     arguments: Any,
     progress: Progress,
+    **own: Any,
 ) -> nn.Module:
     """Train to the end, with a checkpoint every few minutes and at the end, from which --resume
     goes on; without it, an older one is deleted once there is something in its place.
@@ -253,7 +256,7 @@ def fit_saved(
     path = output / "checkpoint.pt"
     start = Standing()
     of = config.model_dump(exclude={"epochs"})
-    of |= {"images": len(data), "first": _digest(data.images)}
+    of |= {"images": len(data), "first": _digest(data.images), **own}
     stale = not arguments.resume
     if arguments.resume and not path.exists():
         progress.say(f"there is no checkpoint in '{output}' yet: beginning anew")

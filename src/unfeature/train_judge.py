@@ -72,9 +72,9 @@ def train_judge(arguments: Any, progress: Progress) -> dict[str, Any]:
 def _of_classes(arguments: Any, progress: Progress) -> dict[str, Any]:
     data = load_images(arguments.data, size=arguments.size, crop=arguments.size is not None)
     held = _held_out(arguments, data)
-    data = thinned(data, arguments.n)
     if arguments.split:
         data = data.where(torch.arange(len(data)) % 2 == ("a", "b").index(arguments.split))
+    data = thinned(data, arguments.n)
     config = _config(arguments)
     session, options = _train(
         lambda module: JudgeSession(module, config), data, data.classes, config, arguments, progress

@@ -15,14 +15,13 @@ from unfeature.errors import UserError, first_line
 from unfeature.evaluate import judged
 from unfeature.folder import RunFolder
 from unfeature.generator import GeneratorSpec
-from unfeature.models.vae import picture_elbo
 from unfeature.panel import load_panel
 from unfeature.progress import Progress
 from unfeature.seeds import derive
 from unfeature.train import checked, load_data, train_known, train_to_end
 from unfeature.training import GANSession, Session, TrainConfig, VAESession
 from unfeature.training.gan import GANConfig
-from unfeature.training.rendered import Rendered
+from unfeature.training.rendered import Rendered, rendered_elbo
 
 
 def train_oracle(arguments: Any, progress: Progress) -> dict[str, Any]:
@@ -38,9 +37,14 @@ def train_oracle(arguments: Any, progress: Progress) -> dict[str, Any]:
     spec, named = load_source(experiment.generator).spec, experiment.generator.recipe
     recipe: dict[str, Any] | None = spec.about.get("recipe")
     if recipe is None and named is None:
+        how = (
+            "name it by generator.factory, and describe how it was trained"
+            if experiment.generator.source
+            else "describe it"
+        )
         raise UserError(
             f"the original of '{arguments.run}' was not trained by 'unfeature train', so its "
-            f"recipe is not known; describe it under [generator.recipe] in '{run.settings}'"
+            f"recipe is not known; {how} under [generator.recipe] in '{run.settings}'"
         )
     training = recipe["training"] if recipe else _training(named)
     changes = {"epochs": arguments.epochs, "seed": arguments.seed}
@@ -50,7 +54,8 @@ def train_oracle(arguments: Any, progress: Progress) -> dict[str, Any]:
     if tuple(data.images.shape[1:]) != spec.image_shape:
         raise UserError(
             f"the pictures of --data '{arguments.data}' are {list(data.images.shape[1:])}, the "
-            f"original's {list(spec.image_shape)}; give data of the same shape"
+            f"original's {list(spec.image_shape)}; give data of that shape, or --size "
+            f"{spec.image_shape[1]} for avatars and folders of pictures"
         )
     clean = judged(load_panel(run.path / "panel").judge, data.images) <= 0
     progress.say(f"{int(clean.sum())} of {len(data)} images do not show the feature")
@@ -84,22 +89,23 @@ def _train_named(
 ) -> dict[str, Any]:
     """A generator of someone else's, by the recipe that the settings describe."""
     device = find_device(arguments.device, setting="--device")
-    with torch.random.fork_rng(devices=[]):
+    own = recipe.model_dump(mode="json", exclude=set(TrainConfig.model_fields))
+    with torch.random.fork_rng(devices=[]):  # the modules are a user's, and may draw from it
         torch.manual_seed(derive(config.seed, "initial weights"))
         module = build_module(spec.architecture, spec.options, setting="generator.factory")
         setting = f"generator.recipe.{'encoder' if recipe.encoder else 'discriminator'}"
         partner = build_module(recipe.encoder or recipe.discriminator, {}, setting=setting)
-    _fits(partner, data.images[:2], spec, encodes=bool(recipe.encoder), setting=setting)
-    drawing, partner = Rendered(module, spec).to(device), partner.to(device)
-    session: Session
-    if recipe.encoder:
-        session = VAESession(partner, drawing, config, loss=picture_elbo)
-    else:
-        settings = GANConfig(recipe.discriminator_rate, recipe.betas, recipe.r1)
-        session = GANSession(drawing, partner, config, settings)
-    notes = {"recipe": recipe.model_dump() | {"training": config.model_dump()}, "without": without}
-    made = replace(spec, about=notes)
-    return train_to_end(session, "module", made, data, config, arguments, progress)
+        _fits(partner, data.images[:2], spec, encodes=bool(recipe.encoder), setting=setting)
+        drawing, partner = Rendered(module, spec).to(device), partner.to(device)
+        session: Session
+        if recipe.encoder:
+            session = VAESession(partner, drawing, config, loss=rendered_elbo)
+        else:
+            settings = GANConfig(recipe.discriminator_rate, recipe.betas, recipe.r1)
+            session = GANSession(drawing, partner, config, settings)
+        notes = {"recipe": own | {"training": config.model_dump()}, "without": without}
+        made = replace(spec, about=notes)
+        return train_to_end(session, "module", made, data, config, arguments, progress, recipe=own)
 
 
 @torch.no_grad()
@@ -118,15 +124,12 @@ def _fits(
             f"{setting} does not take images of {list(images.shape[1:])}: {first_line(error)}"
         ) from error
     parts = output if isinstance(output, tuple) else (output,)
-    shapes = [list(part.shape) for part in parts if isinstance(part, Tensor)]
+    shapes = [list(p.shape) if isinstance(p, Tensor) else type(p).__name__ for p in parts]
     latents = [len(images), *spec.latent_shape]
     if encodes and shapes != [latents, latents]:
         raise UserError(
-            f"{setting} gives {shapes or type(output).__name__} for two images; it must give "
+            f"{setting} gives {shapes} for two images; it must give "
             f"their mean and log-variance, each {latents}"
         )
-    if not encodes and (len(shapes) != 1 or parts[0].numel() != len(images)):
-        raise UserError(
-            f"{setting} gives {shapes or type(output).__name__} for two images; it must give a "
-            "logit for each"
-        )
+    if not encodes and not (isinstance(output, Tensor) and output.numel() == len(images)):
+        raise UserError(f"{setting} gives {shapes} for two images; it must give a logit for each")

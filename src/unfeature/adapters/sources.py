@@ -160,7 +160,7 @@ def load_judge(name: str, *, target: str = "", table: str = "label") -> Classifi
 
 
 def load_attribute_judge(name: str, *, setting: str = "judge") -> AttributeJudge:
-    """All attributes of a judge of attributes, by a shipped name or a folder."""
+    """All attributes of a judge of attributes, by a shipped name, a folder or `module:factory`."""
     module, config = _classifier(name, setting=setting)
     if "attributes" not in config:
         raise UserError(
@@ -178,4 +178,15 @@ def _classifier(name: str, *, setting: str) -> tuple[nn.Module, dict[str, Any]]:
         return load_classifier(find(name, kind="classifier", setting=setting))
     module = build_module(name, {}, setting=setting).eval().requires_grad_(False)
     names = getattr(module, "attributes", None)
-    return module, {} if names is None else {"attributes": [str(one) for one in names]}
+    if names is None:
+        return module, {}
+    if (
+        not isinstance(names, list | tuple)
+        or not all(isinstance(one, str) for one in names)
+        or len(set(names)) < len(names)
+    ):
+        raise UserError(
+            f"{setting}: the 'attributes' of '{name}' must be a list of different names, one for "
+            "each output"
+        )
+    return module, {"attributes": list(names)}

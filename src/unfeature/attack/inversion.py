@@ -16,6 +16,9 @@ from unfeature.generator import Generator
 from unfeature.invert import invert
 from unfeature.labelers.base import Labeler
 
+USUAL = 1000
+"""Sampled latents whose density the others' is held against."""
+
 
 @dataclass(frozen=True)
 class Inverted:
@@ -25,12 +28,14 @@ class Inverted:
         l1: mean distance of the picture found to the one wanted; images in [−1, 1].
         back: share of the pictures found in which the judge sees the feature.
         likely: log-density of the latents found, per dimension, without its constant, under N(0, I)
-            or, in w, under a normal fitted to sampled w; −1/2 is usual.
+            or, in w, under a normal fitted to sampled w.
+        usual: the same of sampled latents.
     """
 
     l1: Mean
     back: Ratio
     likely: Mean
+    usual: Mean
 
 
 def inverted(
@@ -43,5 +48,6 @@ def inverted(
 ) -> Inverted:
     """Look pictures with the feature up in a generator's latents."""
     found = invert(generator, pictures, steps=steps, seed=seed)
-    likely = mean(plausible(generator).log_density(found.latents))
-    return Inverted(mean(found.l1), wilson(judged(judge, found.images) > 0), likely)
+    region, sampled = plausible(generator), generator.latents_from_seeds(range(USUAL))
+    likely, usual = (mean(region.log_density(z)) for z in (found.latents, sampled))
+    return Inverted(mean(found.l1), wilson(judged(judge, found.images) > 0), likely, usual)

@@ -37,8 +37,8 @@ class Region(ABC):
 
     @abstractmethod
     def log_density(self, latents: Float[Tensor, "n *latent"]) -> Float[Tensor, " n"]:
-        """Of each under the normal distribution it belongs to, per dimension, without its constant:
-        −1/2 is usual."""
+        """Of each under the normal distribution it belongs to, per dimension, without its constant;
+        −1/2 is usual for N(0, I)."""
 
     def inside(self, latents: Float[Tensor, "n *latent"]) -> Float[Tensor, "m *latent"]:
         """Those that lie in it.

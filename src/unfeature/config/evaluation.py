@@ -19,7 +19,8 @@ class EvaluateConfig(Settings):
     when not given, the shipped digits judge for 1×28×28 images, and none for others: the figures
     are then left out, and the report says so."""
     attributes: str = ""
-    """A judge of many attributes (a shipped one or a folder) that tells what else changed."""
+    """A judge of many attributes that tells what else changed: a shipped one, a folder, or the
+    `module:factory` of a module that names its outputs as its `attributes`."""
     leave_out: tuple[str, ...] = ()
     """Of its attributes: the feature itself, and what cannot be without it."""
     counterfactual: str = ""

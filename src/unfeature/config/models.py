@@ -6,6 +6,9 @@ from pydantic import Field, model_validator
 
 from unfeature.config.base import Settings, Share
 
+OF_THE_OTHER = {"encoder": ("discriminator_rate", "betas", "r1"), "discriminator": ("beta",)}
+"""What only the other kind of recipe has a use for."""
+
 
 class RecipeConfig(Settings):
     """How the original was trained, where `unfeature train` did not do it: for its oracle."""
@@ -23,7 +26,7 @@ class RecipeConfig(Settings):
     discriminator_rate: float = Field(2e-4, gt=0)
     """The same for the discriminator."""
     betas: tuple[Share, Share] = (0.9, 0.999)
-    """Adam's decay rates."""
+    """Of a GAN: Adam's decay rates."""
     r1: float = Field(0.0, ge=0)
     """Weight of the discriminator's R1 penalty, asked for every eighth update."""
     average: float = Field(0.0, ge=0, lt=1)
@@ -35,6 +38,10 @@ class RecipeConfig(Settings):
     def _one_kind(self) -> "RecipeConfig":
         if bool(self.discriminator) == bool(self.encoder):
             raise ValueError("give either a GAN's 'discriminator' or a VAE's 'encoder'")
+        kind, other = ("encoder", "discriminator") if self.encoder else ("discriminator", "encoder")
+        for name in OF_THE_OTHER[kind]:
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"'{name}' goes with '{other}'; with '{kind}' it does nothing")
         return self
 
 

@@ -135,9 +135,15 @@ class AttributeJudge:
     ) -> Float[Tensor, "n k"]:
         """The calibrated log-odds of every attribute, at even odds before the picture is seen."""
         shape = self.image_shape
-        return torch.cat(
+        found = torch.cat(
             [answers(self.module, p, self.reference, shape) for p in images.split(batch_size)]
         )
+        if found.ndim != 2 or found.shape[1] != len(self.names):
+            raise UserError(
+                f"classifier '{self.reference}' gives {list(found.shape[1:])} for an image and "
+                f"names {len(self.names)} attributes; it must give a logit for each"
+            )
+        return found
 
     def __call__(self, images: Float[Tensor, "n c h w"]) -> Bool[Tensor, "n k"]:
         """Which attributes each picture shows."""

@@ -72,21 +72,9 @@ def negative_elbo(
     logits = decoder.logits(mean + (log_variance / 2).exp() * noise)
     targets = (images + 1) / 2
     reconstruction = F.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
-    return reconstruction / len(images), beta * _divergence(mean, log_variance) / len(images)
+    return reconstruction / len(images), beta * divergence(mean, log_variance) / len(images)
 
 
-def picture_elbo(
-    encoder: nn.Module, decoder: nn.Module, images: Tensor, noise: Tensor, *, beta: float = 1.0
-) -> tuple[Tensor, Tensor]:
-    """The same for a decoder that gives pictures in [−1, 1], not logits."""
-    mean, log_variance = encoder(images)
-    drawn, targets = (
-        (x + 1) / 2 for x in (decoder(mean + (log_variance / 2).exp() * noise), images)
-    )
-    reconstruction = F.binary_cross_entropy(drawn.clamp(0, 1), targets, reduction="sum")
-    return reconstruction / len(images), beta * _divergence(mean, log_variance) / len(images)
-
-
-def _divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
+def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     """KL(q(z | x) ‖ N(0, I)), summed over the batch (paper, appendix B)."""
     return -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum()

@@ -110,9 +110,13 @@ def attack_text(found: dict[str, Any]) -> list[str]:
         back = row["back"]
         lines.append(
             f"inversion, {name}: of {back['n']} pictures with the feature "
-            f"{spanned(back, '.1%')} come back with it, at L1 {row['l1']['value']:.3f}; "
-            f"log-density of their latents {row['likely']['value']:.2f} a dimension (−0.5 is usual)"
+            f"{spanned(back, '.1%')} come back with it, at L1 {row['l1']['value']:.3f}"
         )
+        if "usual" in row:  # attack.json may be older
+            lines[-1] += (
+                f"; log-density of their latents {row['likely']['value']:.2f} a dimension, usual "
+                f"{row['usual']['value']:.2f}"
+            )
     for name, lessons in found.get("relearning", {}).items():
         for row in lessons:
             half = f"after {row['half']} steps" if row["half"] is not None else "never"

@@ -1,6 +1,6 @@
 """Training a GAN: the non-saturating loss of Goodfellow et al. (NeurIPS 2014, arXiv 1406.2661)
 with R1 regularisation (Mescheder et al., ICML 2018, arXiv 1801.04406), DCGAN's Adam settings, and
-an average of the generator's weights; each of these can be another's."""
+an average of the generator's weights; rates, decays and R1 can be another recipe's."""
 
 import copy
 from dataclasses import dataclass

@@ -1,9 +1,12 @@
 """A generator's module for a training that needs a module which draws images."""
 
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from unfeature.errors import UserError
 from unfeature.generator import GeneratorSpec
+from unfeature.models.vae import divergence
 
 
 class Rendered(nn.Module):
@@ -17,3 +20,31 @@ class Rendered(nn.Module):
 
     def forward(self, latents: Float[Tensor, "n *latent"]) -> Float[Tensor, "n c h w"]:
         return self.spec.as_images(self.module(latents))
+
+    def shares(self, latents: Float[Tensor, "n *latent"]) -> Float[Tensor, "n c h w"]:
+        """The same in [0, 1], straight from the module's own output: behind a sigmoid its values as
+        they are, which near 0 are finer than those of pictures.
+
+        Raises:
+            UserError: it leaves its range.
+        """
+        low, high = self.spec.output_range
+        output = self.module(latents).reshape(len(latents), *self.spec.image_shape)
+        found = output if (low, high) == (0.0, 1.0) else (output - low) / (high - low)
+        if not (found.min() >= 0 and found.max() <= 1):
+            raise UserError(
+                f"'{self.spec.architecture}' draws values outside generator.output_range "
+                f"([{low:g}, {high:g}]); a VAE's recipe needs a decoder that ends in a sigmoid or "
+                "tanh"
+            )
+        return found
+
+
+def rendered_elbo(
+    encoder: nn.Module, decoder: Rendered, images: Tensor, noise: Tensor, *, beta: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """As `unfeature.models.vae.negative_elbo`, for a decoder that gives pictures and no logits."""
+    mean, log_variance = encoder(images)
+    drawn = decoder.shares(mean + (log_variance / 2).exp() * noise)
+    reconstruction = F.binary_cross_entropy(drawn, (images + 1) / 2, reduction="sum")
+    return reconstruction / len(images), beta * divergence(mean, log_variance) / len(images)
