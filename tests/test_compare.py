@@ -55,6 +55,7 @@ def test_the_papers_method_is_the_papers(comparison: Path) -> None:
     assert (ours_held.target.method, paper_held.target.method) == ("lda", "mean")
     assert (loop.pool, loop.reuse) == (1, 1)  # fresh latents each step
     assert (loop.average, loop.warmup, loop.final_rate) == (0, 0, 1)  # plain Adam
+    assert loop.check_every * loop.patience > 10**6  # no round ends early
     assert (loop.steps, paper.seed) == (7, 3)
     assert (ours.erase.gate, ours.unlearn.steps) == ("image", 60)
 

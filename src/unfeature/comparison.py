@@ -36,9 +36,10 @@ PAPER = (
     "unlearn.robust=0",
     *("unlearn.pool=1", "unlearn.reuse=1", "unlearn.average=0"),
     *("unlearn.warmup=0", "unlearn.final_rate=1"),
+    f"unlearn.patience={10**6}",
 )
 """The paper's method to the letter: its direction, gate and loss, fresh latents each step, plain
-Adam (with the experiment's `unlearn.betas`)."""
+Adam (with the experiment's `unlearn.betas`), every step of a round."""
 
 
 class Unlearn(Settings):
