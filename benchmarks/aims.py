@@ -49,8 +49,8 @@ def compared(place: Place, *methods: str) -> list[str] | None:
     if not all(path.exists() for path in attacks):
         return None
     paper, robust = (read_json(path)["generators"] for path in attacks)
-    measured = {row["name"]: row for row in read_json(place.path / "comparison.json")}
-    return row(paper, robust, *(measured[m]["measured"][0] for m in methods))
+    measured = [read_json(place.method(m, 0) / "measured.json") for m in methods]
+    return row(paper, robust, *measured)
 
 
 def written(text: str) -> dict[str, str]:
