@@ -85,7 +85,7 @@ def load_attributes(
         raise UserError(f"there are no {where.removeprefix('the ')}; give more pictures")
     labels = torch.tensor([table.rows[file] for file in picked])
     require_both(labels, table.names, where)
-    images = read_pictures([pictures / file for file in picked], size=size, crop=size is not None)
+    images = read_pictures([pictures / file for file in picked], size=size)
     return AttributeSet(images, labels, table.names)
 
 

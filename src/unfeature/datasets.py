@@ -62,7 +62,6 @@ def load_images(
     split: str = "train",
     size: int | None = None,
     n: int | None = None,
-    crop: bool = False,
 ) -> ImageSet:
     """Read an image set.
 
@@ -73,9 +72,9 @@ def load_images(
             a folder of pictures alone: FFHQ's and CelebA's layouts are of this kind. Pictures of a
             folder, and others whose classes are in order, come in a mixed order, always the same.
         split: "train" or "test".
-        size: height and width to resize pictures to; only for folders of pictures.
+        size: height and width to resize pictures to, after the largest square in their middle is
+            taken; only for folders of pictures.
         n: at most so many, at even distances, so that no class is left out where they are in order.
-        crop: take the largest square in the middle first; only for folders of pictures.
 
     Raises:
         UserError: nothing readable there, or what is there is malformed.
@@ -98,7 +97,7 @@ def load_images(
         return thinned(_npz(archives[0], split), n)
     if (path / "train").is_dir() and not (path / split).is_dir():
         raise UserError(f"'{path}' has a 'train' folder and no '{split}' beside it; add one")
-    return _folder(path / split if (path / split).is_dir() else path, size, n, crop)
+    return _folder(path / split if (path / split).is_dir() else path, size, n)
 
 
 def thinned(data: ImageSet, n: int | None) -> ImageSet:
@@ -155,7 +154,7 @@ def _grey(pixels: NDArray[Any], labels: NDArray[Any], where: str) -> ImageSet:
     return ImageSet(images, classes, tuple(str(i) for i in range(int(classes.max()) + 1)))
 
 
-def _folder(path: Path, size: int | None, n: int | None, crop: bool) -> ImageSet:
+def _folder(path: Path, size: int | None, n: int | None) -> ImageSet:
     folders = [p for p in path.iterdir() if p.is_dir() and not p.name.startswith(".")]
     held = {p.name: found for p in folders if (found := _pictures(p))}
     alone = _pictures(path)
@@ -175,7 +174,7 @@ def _folder(path: Path, size: int | None, n: int | None, crop: bool) -> ImageSet
     if n is not None:
         files = [files[i] for i in evenly(len(files), n).tolist()]
     files = [files[i] for i in mixed(len(files)).tolist()]
-    images = read_pictures([file for file, _ in files], size=size, crop=crop)
+    images = read_pictures([file for file, _ in files], size=size)
     return ImageSet(images, torch.tensor([label for _, label in files]), classes)
 
 
@@ -183,19 +182,16 @@ def _pictures(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURES)
 
 
-def read_pictures(
-    files: Sequence[Path], *, size: int | None, crop: bool = False
-) -> Float[Tensor, "n c h w"]:
+def read_pictures(files: Sequence[Path], *, size: int | None) -> Float[Tensor, "n c h w"]:
     """Pictures of one size, or made so: grey if the file is grey, else RGB.
 
     Args:
-        size: height and width to resize to.
-        crop: take the largest square in the middle first.
+        size: height and width to resize to, after the largest square in the middle is taken.
     """
-    first = _picture(files[0], size, crop)
+    first = _picture(files[0], size)
     images = torch.empty(len(files), *first.shape)
     for row, file in zip(images, files, strict=True):
-        image = _picture(file, size, crop)
+        image = _picture(file, size)
         if image.shape != row.shape:
             raise UserError(
                 f"the pictures in '{file.parent}' have different sizes or numbers of channels "
@@ -205,7 +201,7 @@ def read_pictures(
     return images
 
 
-def _picture(path: Path, size: int | None, crop: bool) -> Float[Tensor, "c h w"]:
+def _picture(path: Path, size: int | None) -> Float[Tensor, "c h w"]:
     try:
         with Image.open(path) as opened:
             if opened.mode.startswith(("I", "F")):
@@ -213,9 +209,8 @@ def _picture(path: Path, size: int | None, crop: bool) -> Float[Tensor, "c h w"]
                     f"'{path}' has more than 8 bits a channel; make it an 8-bit picture"
                 )
             image = opened if opened.mode == "L" else opened.convert("RGB")
-            if crop:
-                image = ImageOps.fit(image, (min(image.size),) * 2, Image.Resampling.LANCZOS)
             if size is not None:
+                image = ImageOps.fit(image, (min(image.size),) * 2, Image.Resampling.LANCZOS)
                 image = image.resize((size, size), Image.Resampling.LANCZOS)
             pixels = np.asarray(image, dtype=np.float32)
     except OSError as error:

@@ -79,7 +79,7 @@ def load_data(arguments: Any) -> ImageSet | AttributeSet:
     n, size = checked_n(arguments.n), arguments.size
     if str(arguments.data) == AVATARS:
         return avatars.dataset(n or DRAWN, size=64 if size is None else size, table=table)
-    return load_images(arguments.data, size=size, n=n, crop=size is not None)
+    return load_images(arguments.data, size=size, n=n)
 
 
 def avatar_table(arguments: Any) -> avatars.Table | None:
@@ -111,7 +111,7 @@ def load_pictures(name: str, n: int, *, size: int) -> Tensor:
     cropped to their middle square and resized."""
     if name == AVATARS:
         return avatars.dataset(n, size=size).images
-    return load_images(Path(name), size=size, n=n, crop=True).images
+    return load_images(Path(name), size=size, n=n).images
 
 
 def _options(settings: list[str]) -> dict[str, int | float]:

@@ -70,7 +70,7 @@ def train_judge(arguments: Any, progress: Progress) -> dict[str, Any]:
 
 
 def _of_classes(arguments: Any, progress: Progress) -> dict[str, Any]:
-    data = load_images(arguments.data, size=arguments.size, crop=arguments.size is not None)
+    data = load_images(arguments.data, size=arguments.size)
     held = _held_out(arguments, data)
     if arguments.split:
         data = data.where(torch.arange(len(data)) % 2 == ("a", "b").index(arguments.split))
@@ -131,9 +131,7 @@ def _attributes(arguments: Any, split: Split) -> AttributeSet:
 
 
 def _held_out(arguments: Any, data: ImageSet) -> ImageSet:
-    held = load_images(
-        arguments.data, split="test", size=arguments.size, crop=arguments.size is not None
-    )
+    held = load_images(arguments.data, split="test", size=arguments.size)
     if len(held) == len(data) and torch.equal(held.images[:64], data.images[:64]):
         raise UserError(
             f"'{arguments.data}' has no test set, so the judge's accuracy could not be told; "

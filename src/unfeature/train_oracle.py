@@ -23,6 +23,9 @@ from unfeature.training import GANSession, Session, TrainConfig, VAESession
 from unfeature.training.gan import GANConfig
 from unfeature.training.rendered import Rendered, rendered_elbo
 
+KNOWN = set(TrainConfig.model_fields)
+"""What every training has settings for."""
+
 
 def train_oracle(arguments: Any, progress: Progress) -> dict[str, Any]:
     """The original's architecture and recipe, on the data in which the judge sees no feature.
@@ -36,7 +39,11 @@ def train_oracle(arguments: Any, progress: Progress) -> dict[str, Any]:
     experiment = run.experiment()
     spec, named = load_source(experiment.generator).spec, experiment.generator.recipe
     recipe: dict[str, Any] | None = spec.about.get("recipe")
-    if recipe is None and named is None:
+    if recipe is not None:
+        training = recipe["training"]
+    elif named is not None:
+        training = named.model_dump(include=KNOWN)
+    else:
         how = (
             "name it by generator.factory, and describe how it was trained"
             if experiment.generator.source
@@ -46,7 +53,6 @@ def train_oracle(arguments: Any, progress: Progress) -> dict[str, Any]:
             f"the original of '{arguments.run}' was not trained by 'unfeature train', so its "
             f"recipe is not known; {how} under [generator.recipe] in '{run.settings}'"
         )
-    training = recipe["training"] if recipe else _training(named)
     changes = {"epochs": arguments.epochs, "seed": arguments.seed}
     changes = {key: value for key, value in changes.items() if value is not None}
     config = checked(training | changes)
@@ -73,11 +79,6 @@ def train_oracle(arguments: Any, progress: Progress) -> dict[str, Any]:
     return _train_named(named, spec, config, data, arguments, progress, without)
 
 
-def _training(recipe: RecipeConfig | None) -> dict[str, Any]:
-    """What every training knows, of a recipe in the settings."""
-    return {name: getattr(recipe, name) for name in TrainConfig.model_fields if name != "seed"}
-
-
 def _train_named(
     recipe: RecipeConfig,
     spec: GeneratorSpec,
@@ -89,7 +90,7 @@ def _train_named(
 ) -> dict[str, Any]:
     """A generator of someone else's, by the recipe that the settings describe."""
     device = find_device(arguments.device, setting="--device")
-    own = recipe.model_dump(mode="json", exclude=set(TrainConfig.model_fields))
+    own = recipe.model_dump(mode="json", exclude=KNOWN)
     with torch.random.fork_rng(devices=[]):  # the modules are a user's, and may draw from it
         torch.manual_seed(derive(config.seed, "initial weights"))
         module = build_module(spec.architecture, spec.options, setting="generator.factory")

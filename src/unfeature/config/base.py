@@ -1,5 +1,6 @@
 """What all settings share."""
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,3 +18,7 @@ class Settings(BaseModel):
         validate_default=True,
         allow_inf_nan=False,
     )
+
+    def given(self, names: Iterable[str]) -> list[str]:
+        """Those of these settings that are not as they are by default."""
+        return [n for n in names if getattr(self, n) != type(self).model_fields[n].default]

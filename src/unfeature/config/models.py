@@ -39,9 +39,8 @@ class RecipeConfig(Settings):
         if bool(self.discriminator) == bool(self.encoder):
             raise ValueError("give either a GAN's 'discriminator' or a VAE's 'encoder'")
         kind, other = ("encoder", "discriminator") if self.encoder else ("discriminator", "encoder")
-        for name in OF_THE_OTHER[kind]:
-            if getattr(self, name) != type(self).model_fields[name].default:
-                raise ValueError(f"'{name}' goes with '{other}'; with '{kind}' it does nothing")
+        for name in self.given(OF_THE_OTHER[kind]):
+            raise ValueError(f"'{name}' goes with '{other}'; with '{kind}' it does nothing")
         return self
 
 
@@ -84,9 +83,8 @@ class GeneratorConfig(Settings):
             raise ValueError("give either 'source' or 'factory'")
         if self.source:
             own = ("options", "weights", "entry", "take", "strip", "latent_shape", "image_shape")
-            for name in (*own, "output_range", "recipe"):
-                if getattr(self, name) != type(self).model_fields[name].default:
-                    raise ValueError(f"'{name}' goes with 'factory'; 'source' brings its own")
+            for name in self.given((*own, "output_range", "recipe")):
+                raise ValueError(f"'{name}' goes with 'factory'; 'source' brings its own")
         if self.factory and not (self.weights and self.latent_shape and self.image_shape):
             raise ValueError("'factory' also needs 'weights', 'latent_shape' and 'image_shape'")
         return self
