@@ -15,8 +15,8 @@ from typing import Any
 
 from benchmarks.paper import RESULTS, filled
 from unfeature.adapters.files import read_json
-from unfeature.compare import Place
 from unfeature.folder import RunFolder
+from unfeature.place import Place
 
 LARGEST = 2.0
 PAPERS = {"paper": "", "paper, in rounds": " (paper in rounds)"}

@@ -16,8 +16,8 @@ from typing import Any
 from benchmarks.paper import RESULTS, filled
 from unfeature.adapters.files import read_json
 from unfeature.attacking import attack_run
-from unfeature.compare import Place
 from unfeature.folder import RunFolder
+from unfeature.place import Place
 from unfeature.progress import Progress
 from unfeature.report.words import spanned
 from unfeature.settings import read_experiment

@@ -14,8 +14,8 @@ from benchmarks.attacks import options
 from benchmarks.paper import RESULTS, filled
 from unfeature.adapters.files import read_json, write_json
 from unfeature.attacking import attack_weights
-from unfeature.compare import Place
 from unfeature.folder import RunFolder
+from unfeature.place import Place
 from unfeature.progress import Progress
 from unfeature.settings import read_experiment
 

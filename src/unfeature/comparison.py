@@ -78,11 +78,6 @@ class Folder(Settings):
         """All of them."""
         return [Path(path) for path in (self.path, *self.more)]
 
-    @property
-    def there(self) -> list[Path]:
-        """Those that hold a generator."""
-        return [path for path in self.paths if (path / "config.json").is_file()]
-
 
 AnyMethod = Annotated[
     Unlearn | Paper | Folder | FinetuneGAN | FinetuneVAE | Redaction | Adapt | Amnesia | Rejection,
@@ -152,20 +147,6 @@ class Comparison(Settings):
         if self.ours not in names:
             raise UserError(f"the others are held against '{self.ours}'; name it, too")
         return self.model_copy(update={"methods": {name: self.methods[name] for name in names}})
-
-    def without_absent(self) -> tuple["Comparison", list[Path]]:
-        """The same without optional folders that hold no generator yet, and all such paths."""
-        absent = {
-            name: [path for path in method.paths if path not in method.there]
-            for name, method in self.methods.items()
-            if isinstance(method, Folder) and method.optional
-        }
-        kept = [
-            name
-            for name, method in self.methods.items()
-            if not (isinstance(method, Folder) and method.optional and not method.there)
-        ]
-        return self.only(kept), [path for paths in absent.values() for path in paths]
 
     def same_as(self, before: dict[str, Any]) -> "Comparison":
         """An earlier comparison's settings with today's defaults, and of folders what may change:
