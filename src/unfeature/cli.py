@@ -22,7 +22,7 @@ EXAMPLES = {
     "evaluate": "unfeature evaluate runs/vae --json",
     "attack": "unfeature attack runs/vae --set attack.relearn='[0, 10, 100]'",
     "report": "unfeature report runs/vae",
-    "compare": "unfeature compare experiments/mnist_mlp_gan_thick.toml -o runs/thick",
+    "compare": "unfeature compare experiments/avatars_vae_glasses.toml -o runs/glasses",
     "train": "unfeature train original --data mnist/ -o models/digits",
     "train original": "unfeature train original --architecture dcgan --data mnist/ -o models/gan",
     "train judge": "unfeature train judge --architecture resnet --data avatars -o models/judge",
