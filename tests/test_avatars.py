@@ -134,6 +134,29 @@ def test_a_counterfactual_without_change_is_the_same_picture() -> None:
     assert torch.equal(same[bare], avatars.draw(faces)[bare])
 
 
+def test_a_rest_is_where_the_attribute_would_be_and_never_nothing() -> None:
+    faces = avatars.sample(range(200), seed=6)
+    bare = avatars.draw(faces.counterfactual(glasses=False))
+    worn = avatars.draw(faces.counterfactual(glasses=True))
+    rests = avatars.faint(faces, "glasses", seed=1)
+    assert torch.equal(rests, avatars.faint(faces, "glasses", seed=1))
+    assert not torch.equal(rests, avatars.faint(faces, "glasses", seed=2))
+    assert rests.abs().max() <= 1
+    assert torch.equal((rests != bare).any(1) & (worn == bare).all(1), torch.zeros(200, 64, 64) > 0)
+    left = (rests - bare).abs().sum((1, 2, 3)) / (worn - bare).abs().sum((1, 2, 3))
+    assert left.min() > 0.03  # a clamped colour may be less than was asked for
+    assert (left < 0.5).float().mean() > 0.3
+    assert (left > 0.5).float().mean() > 0.1
+    with pytest.raises(UserError, match="did you mean 'glasses'"):
+        avatars.faint(faces, "glases")
+
+
+def test_sunglasses_are_glasses() -> None:
+    faces = avatars.sample(range(400))
+    assert faces.having("sunglasses").any()
+    assert not faces.counterfactual(glasses=False).having("sunglasses").any()
+
+
 def test_a_fixed_attribute_is_always_or_never_there() -> None:
     faces = avatars.sample(range(500), table=LIFE.fixed(glasses=False, hat=True))
     assert not faces.having("glasses").any()

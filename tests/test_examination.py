@@ -4,11 +4,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from unfeature import avatars
+from unfeature import avatars, load_judge
 from unfeature.errors import UserError
 from unfeature.evaluate.collateral import collateral
 from unfeature.evaluate.counterfactual import counterfactuals, having
 from unfeature.evaluate.manifold import manifold
+from unfeature.evaluate.verdict import Pairs
+from unfeature.examination import rests
 from unfeature.generator import Generator, GeneratorSpec, draw
 from unfeature.invert import invert
 from unfeature.labelers.classifier import AttributeJudge
@@ -147,3 +149,23 @@ def test_the_manifold_is_the_definition_computed_directly() -> None:
     assert found.density == pytest.approx(sum(counts) / 20 / 5)
     covered = [any((y - x).norm() <= radius(real, i, 5) for y in made) for i, x in enumerate(real)]
     assert found.coverage == pytest.approx(sum(covered) / 30)
+
+
+def test_a_closer_look_counts_rests_and_its_own_false_alarms() -> None:
+    faces = avatars.sample(range(60), seed=3)
+    had = faces.having("glasses")
+    before = avatars.draw(faces)
+    bare = avatars.draw(faces.counterfactual(glasses=False))
+    rests_left = before.clone()
+    rests_left[had] = 0.75 * bare[had] + 0.25 * before[had]
+
+    def look(after: Tensor) -> dict[str, dict[str, dict[str, float]]]:
+        pairs = Pairs(torch.arange(60), before, before, after, *[had.float() - 0.5] * 4)
+        return rests(load_judge("avatars-referee-faint", target="glasses"), pairs, had)
+
+    gone, left = look(bare), look(rests_left)
+    assert gone["had it"]["before"]["value"] == 1
+    assert gone["had it"]["after"]["value"] < 0.15
+    assert left["had it"]["after"]["value"] > 0.85
+    assert left["never had it"]["before"] == left["never had it"]["after"]
+    assert left["had it"]["after"]["n"] == int(had.sum())

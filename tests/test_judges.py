@@ -13,7 +13,8 @@ from PIL import Image
 from torch import nn
 
 import unfeature as uf
-from unfeature.adapters.pretrained import save_classifier
+from unfeature import avatars
+from unfeature.adapters.pretrained import load_classifier, save_classifier
 from unfeature.adapters.sources import load_attribute_judge
 from unfeature.attribute_tables import half_of, load_attributes, split_of
 from unfeature.cli import main
@@ -22,6 +23,7 @@ from unfeature.labelers import ClassifierLabeler
 from unfeature.labelers.classifier import same_classifier
 from unfeature.models import build
 from unfeature.panel import Panel, load_panel, save_panel
+from unfeature.rests import with_generated
 from unfeature.training import AttributeSession, TrainConfig, attribute_figures, calibrate, fit
 from unfeature.training.attributes import disturbed, logits_of
 from unfeature.training.calibration import calibration_error, even_odds, platt
@@ -423,13 +425,56 @@ def test_avatars_have_halves_of_their_own(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(train_judge.avatars, "dataset", dataset)
     for half in ("a", "b"):
-        arguments = SimpleNamespace(data=Path("avatars"), split=half, n=80, size=None, table=None)
+        arguments = SimpleNamespace(
+            data=Path("avatars"), split=half, n=80, size=None, table=None, faint=None
+        )
         for split in train_judge.SPLITS:
             train_judge._attributes(arguments, split)
     assert asked == [
         (80, 0), (10, 30_000_000), (10, 20_000_000),
         (80, 10_000_000), (10, 35_000_000), (10, 20_000_000),
     ]  # fmt: skip
+
+
+def test_a_judge_that_minds_rests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    base = ["train", "judge", "--data", "avatars", "--quiet", "--json", "--epochs", "1"]
+    small = ["--architecture", "resnet", "--width", "8", "--size", "32", "--batch-size", "32"]
+    more = ["--faint", "glasses", "--start", "first"]
+    assert main([*base, *small, "--n", "1600", "-o", "first"]) == 0
+    before = load_classifier(Path("first"))[0]
+    assert main([*base, *small, *more, "--n", "1600", "--epochs", "3", "-o", "second"]) == 0
+    capsys.readouterr()
+    after = load_classifier(Path("second"))[0]
+    recipe = json.loads(Path("second/config.json").read_text())["recipe"]
+    assert (recipe["faint"], recipe["start"]) == ("glasses", "first")
+    rests = avatars.faint(avatars.sample(range(30_000, 30_400)), "glasses", seed=9, size=32)
+    column = avatars.index_of("glasses")
+    overlooked, seen = ((m(rests)[:, column] > 0).float().mean() for m in (before, after))
+    assert seen > overlooked + 0.1
+    for options, said in (
+        (["--data", "gone", "--faint", "glasses"], "--faint draws rests"),
+        (["--faint", "glases"], "did you mean 'glasses'"),
+        (["--generated", "avatars-vae"], "--generated needs --faint, and --start"),
+        (["--start", "first", "--width", "4"], "give the same --architecture and --width"),
+        (["--start", "gone"], "--start"),
+    ):
+        assert main([*base, *small, "--n", "200", "-o", "x", *options]) == 1
+        assert said in capsys.readouterr().err
+
+
+def test_generated_pictures_are_labelled_where_the_judge_is_sure() -> None:
+    judge = load_attribute_judge("avatars-referee")
+    data = AttributeSet(
+        torch.zeros(2, 3, 64, 64), torch.zeros(2, 15, dtype=torch.bool), judge.names
+    )
+    made = with_generated(data, "avatars-vae", range(40), judge=judge, name="glasses")
+    odds = judge.logits(made.images[2:])[:, judge.names.index("glasses")]
+    assert 20 < len(made) - 2 < 40
+    assert odds.abs().min() > 4
+    assert torch.equal(made.labels[2:, judge.names.index("glasses")], odds > 0)
 
 
 def test_any_architecture_learns_classes_from_half_of_the_pictures(

@@ -211,6 +211,23 @@ def _add_train(commands: Any) -> None:
     judge.add_argument(
         "--no-flip", action="store_true", help="where an attribute tells left from right"
     )
+    judge.add_argument(
+        "--faint",
+        metavar="ATTRIBUTE",
+        help="of avatars: half as many again with a rest of it, which counts as having it, and a "
+        "quarter as many without it",
+    )
+    judge.add_argument(
+        "--start", help="begin with a trained judge's weights: a shipped name or a folder"
+    )
+    judge.add_argument(
+        "--generated",
+        action="append",
+        default=[],
+        metavar="GENERATOR",
+        help="with --faint and --start: and a quarter as many pictures of a generator, which the "
+        "judge to start with labels where it is sure",
+    )
     oracle = _command(
         kinds, "train oracle", "an original's twin that never saw the feature", do.train
     )

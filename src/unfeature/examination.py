@@ -5,9 +5,10 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from unfeature.adapters.files import atomic, write_json
-from unfeature.adapters.sources import load_attribute_judge
+from unfeature.adapters.sources import Calibration, load_attribute_judge, load_labeler
 from unfeature.avatars.table import index_of
 from unfeature.config import EvaluateConfig, Experiment
 from unfeature.errors import UserError, did_you_mean
@@ -15,9 +16,11 @@ from unfeature.evaluate import extractor
 from unfeature.evaluate.collateral import Collateral, collateral
 from unfeature.evaluate.counterfactual import Counterfactuals, counterfactuals
 from unfeature.evaluate.features import Extractor
-from unfeature.evaluate.verdict import Pairs
+from unfeature.evaluate.statistics import wilson
+from unfeature.evaluate.verdict import Pairs, judged
 from unfeature.folder import RunFolder
 from unfeature.generator import Generator
+from unfeature.labelers.base import Labeler
 from unfeature.labelers.classifier import AttributeJudge
 from unfeature.pictures import grid, png
 
@@ -52,6 +55,19 @@ def load_examiner(settings: EvaluateConfig) -> AttributeJudge | None:
     return judge
 
 
+def load_closer(settings: EvaluateConfig, original: Generator, *, seed: int) -> Labeler | None:
+    """The judge that `evaluate.closely` names.
+
+    Raises:
+        UserError: it cannot be found or called, or is a person.
+    """
+    if settings.closely is None:
+        return None
+    by_function = settings.closely.by == "function"
+    calibration = Calibration(original, seed=seed) if by_function else None
+    return load_labeler(settings.closely, calibration, table="evaluate.closely")
+
+
 def choose_extractor(experiment: Experiment, original: Generator) -> Extractor | None:
     """The named feature extractor, or the shipped judge where it fits."""
     if experiment.evaluate.features:
@@ -66,12 +82,16 @@ def examine(
     original: Generator,
     unlearned: Generator,
 ) -> dict[str, Any]:
-    """Write strips of pictures, and `examination.json` with collateral and counterfactuals."""
+    """Write strips of pictures, and `examination.json` with rests of the feature, collateral and
+    counterfactuals."""
     found: dict[str, Any] = {}
     had = pairs.score_original > 0
     rows = had.nonzero().squeeze(1)[:STRIP]
     if len(rows):
         _strip(run, "strip.png", pairs.original[rows], pairs.unlearned[rows])
+    closer = load_closer(settings, original, seed=run.experiment().seed)
+    if closer is not None:
+        found["rests"] = rests(closer, pairs, had)
     judge = load_examiner(settings)
     if judge is not None:
         sets = {"had it": had, "never had it": ~had}
@@ -92,6 +112,22 @@ def examine(
         _strip(run, "counterfactual.png", *_faces(result))
     write_json(run.path / "examination.json", found)
     return found
+
+
+def rests(judge: Labeler, pairs: Pairs, had: Tensor) -> dict[str, Any]:
+    """In what share of pictures a judge that looks closely sees the feature: of those that had it,
+    the original's and the unlearned, and of those that never had it the same two, where it is
+    wrong about the original's."""
+    sets = {"had it": had, "never had it": ~had}
+    pictures = {"before": pairs.original, "after": pairs.unlearned}
+    return {
+        "judge": judge.name,
+        **{
+            name: {when: asdict(wilson(judged(judge, p[keep]) > 0)) for when, p in pictures.items()}
+            for name, keep in sets.items()
+            if keep.any()
+        },
+    }
 
 
 def _changes(

@@ -55,9 +55,7 @@ def evaluate_stage(run: RunFolder, progress: Progress) -> Verdict:
     spread = 0.0
     if experiment.verdict.fid is not None and features is not None and reference is not None:
         spread = fid_spread(features(pairs.unlearned)[0], features(reference)[0], seed=seed)
-    criteria = decide(
-        experiment.verdict.model_dump(), figures(found, examination.get("collateral", {}), spread)
-    )
+    criteria = decide(experiment.verdict.model_dump(), figures(found, examination, spread))
     write_json(run.criteria, [asdict(criterion) for criterion in criteria])
     rows = shown(pairs, experiment.evaluate.grid)
     save_tensors(run.path / "pairs.safetensors", vars(pairs[rows]))
@@ -67,12 +65,12 @@ def evaluate_stage(run: RunFolder, progress: Progress) -> Verdict:
 
 
 def figures(
-    found: Verdict, collateral: dict[str, Any], spread: float
+    found: Verdict, examination: dict[str, Any], spread: float
 ) -> dict[str, tuple[float, float, float, int]]:
     """What `[verdict]` can set a limit to: value, low, high, number of pictures.
 
     Args:
-        collateral: what `examine` found of other attributes; {} for nothing.
+        examination: what `examine` found.
         spread: standard deviation of the FID.
     """
     left, l1 = found.unlearned, found.negatives_l1
@@ -81,13 +79,18 @@ def figures(
         "negatives_l1": (l1.value, l1.low, l1.high, l1.n),
     }
     for name, key in (("changed", "never had it"), ("changed_having", "had it")):
-        if key in collateral:
-            changed = collateral[key]["changed"]
-            rows[name] = (changed["value"], changed["low"], changed["high"], changed["n"])
+        if key in examination.get("collateral", {}):
+            rows[name] = _with_interval(examination["collateral"][key]["changed"])
+    if "had it" in examination.get("rests", {}):
+        rows["rests"] = _with_interval(examination["rests"]["had it"]["after"])
     if "unlearned" in found.quality:
         value = found.quality["unlearned"].fid
         rows["fid"] = (value, value - 1.96 * spread, value + 1.96 * spread, left.n)
     return rows
+
+
+def _with_interval(row: dict[str, Any]) -> tuple[float, float, float, int]:
+    return row["value"], row["low"], row["high"], row["n"]
 
 
 def report_stage(run: RunFolder, progress: Progress) -> None:

@@ -22,7 +22,7 @@ from unfeature.config import Experiment, TargetConfig
 from unfeature.diagnostics import Diagnosis, diagnose
 from unfeature.errors import UserError, Waiting
 from unfeature.evaluate.counterfactual import require_faces
-from unfeature.examination import choose_extractor, load_examiner
+from unfeature.examination import choose_extractor, load_closer, load_examiner
 from unfeature.folder import RunFolder
 from unfeature.generator import Generator, draw
 from unfeature.labelers.base import Labeler, differentiable
@@ -51,6 +51,7 @@ def sample_stage(run: RunFolder, progress: Progress) -> None:
             experiment.erase.keep,
         )
     original = load_source(experiment.generator)
+    load_closer(experiment.evaluate, original, seed=experiment.seed)
     seeds = sample_seeds(experiment.label.n, experiment.seed, "label")
     latents = original.latents_from_seeds(seeds.tolist())
     save_tensors(run.path / "samples.safetensors", {"seeds": seeds, "latents": latents})

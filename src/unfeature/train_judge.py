@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from unfeature import avatars, models
 from unfeature.adapters.devices import find_device
-from unfeature.adapters.pretrained import save_classifier
+from unfeature.adapters.pretrained import find, load_classifier, save_classifier
+from unfeature.adapters.sources import load_attribute_judge
 from unfeature.attribute_tables import Split, find_table, load_attributes, require_both
 from unfeature.datasets import AttributeSet, ImageSet, load_images, thinned
 from unfeature.errors import UserError
 from unfeature.progress import Progress
+from unfeature.rests import with_generated, with_rests
 from unfeature.seeds import derive
 from unfeature.train import AVATARS, DRAWN, avatar_table, checked_n, config_from, fit_saved
 from unfeature.training import (
@@ -36,6 +38,11 @@ STARTS = {"train": 0, "test": 20_000_000, "calibrate": 30_000_000}
 SECOND_HALF = {"train": 10_000_000, "test": 20_000_000, "calibrate": 35_000_000}
 """The number of the first avatar of each split; the test avatars are the same for both halves."""
 SPLITS: tuple[Split, ...] = ("train", "calibrate", "test")
+GENERATED = {
+    "a": {"train": 500_000, "calibrate": 600_000},
+    "b": {"train": 700_000, "calibrate": 800_000},
+}
+"""The first seed of a generator's pictures."""
 HELD_OUT = 8
 """Of avatars: one to test and one to calibrate for each so many to train on."""
 
@@ -62,6 +69,14 @@ def train_judge(arguments: Any, progress: Progress) -> dict[str, Any]:
     """A judge of attributes where the data has them, and of classes where it has not."""
     find_device(arguments.device, setting="--device")
     avatar_table(arguments)  # what is wrong with it is said before anything is read
+    if arguments.faint and str(arguments.data) != AVATARS:
+        raise UserError("--faint draws rests of an attribute of '--data avatars' alone")
+    if arguments.faint:
+        avatars.index_of(arguments.faint)
+    if arguments.generated and not (arguments.faint and arguments.start):
+        raise UserError(
+            "--generated needs --faint, and --start: the judge that labels the pictures"
+        )
     checked_n(arguments.n)
     attributes = str(arguments.data) == AVATARS or find_table(arguments.data) is not None
     if arguments.epochs is None:
@@ -125,8 +140,18 @@ def _attributes(arguments: Any, split: Split) -> AttributeSet:
     drawn = arguments.n or DRAWN
     n = drawn if split == "train" else max(1, drawn // HELD_OUT)
     size = 64 if arguments.size is None else arguments.size
-    data = avatars.dataset(n, start=start, size=size, table=avatar_table(arguments))
+    table = avatar_table(arguments)
+    data = avatars.dataset(n, start=start, size=size, table=table)
     require_both(data.labels, data.names, f"the avatars to {split}")
+    if not arguments.faint or split == "test":
+        return data
+    faces = avatars.sample(range(start, start + n), table=table)
+    data = with_rests(data, faces, arguments.faint, size=size)
+    first = GENERATED[arguments.split or "a"][split]
+    for source in arguments.generated:
+        judge = load_attribute_judge(arguments.start, setting="--start")
+        seeds = range(first, first + max(1, n // 4))
+        data = with_generated(data, source, seeds, judge=judge, name=arguments.faint)
     return data
 
 
@@ -173,11 +198,29 @@ def _train(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(config.seed, "judge"))
         module = models.build(arguments.architecture, options)
+        if arguments.start:
+            module.load_state_dict(_started(arguments.start, arguments.architecture, options))
         module = module.to(find_device(arguments.device, setting="--device"))
         session = session_of(module)
         fit_saved(session, data, config, arguments, progress)
     session.model.cpu()
     return session, options
+
+
+def _started(name: str, architecture: str, options: dict[str, Any]) -> dict[str, Tensor]:
+    """The weights of the judge that `--start` names.
+
+    Raises:
+        UserError: it has another architecture or other options.
+    """
+    module, config = load_classifier(find(name, kind="classifier", setting="--start"))
+    had, wanted = (config["architecture"], config["options"]), (architecture, options)
+    if had != wanted:
+        raise UserError(
+            f"--start: '{name}' is {had[0]} with {had[1]}, to be trained is {wanted[0]} with "
+            f"{wanted[1]}; give the same --architecture and --width"
+        )
+    return module.state_dict()
 
 
 def _save(
@@ -198,6 +241,9 @@ def _save(
             **config.model_dump(),
             "data": Path(arguments.data).name,
             "split": arguments.split,
+            **({"faint": arguments.faint} if arguments.faint else {}),
+            **({"start": str(arguments.start)} if arguments.start else {}),
+            **({"generated": arguments.generated} if arguments.generated else {}),
         },
         **notes,
     )

@@ -86,12 +86,13 @@ class Calibration:
 
 
 def load_labeler(
-    config: LabelerConfig, calibration: Calibration, *, table: str = "label"
+    config: LabelerConfig, calibration: Calibration | None, *, table: str = "label"
 ) -> Labeler:
     """The labeller that a table names; a function's threshold (when given as a share) and the unit
     of every labeller's score come from the calibration's pictures.
 
     Args:
+        calibration: None for a classifier whose unit does not matter: it is log-odds then.
         table: where in the settings it is named, for messages.
 
     Raises:
@@ -99,13 +100,12 @@ def load_labeler(
     """
     if config.by == "sheet":
         raise UserError("a person cannot be called by a program; see unfeature label --by sheet")
-    images = calibration.pictures
-    if config.by == "function":
+    if config.by == "function" and calibration is not None:
         fn = resolve(config.function, setting=f"{table}.function")
         return FunctionLabeler.calibrated(
             fn,
             config.function,
-            images,
+            calibration.pictures,
             share=config.share,
             threshold=config.threshold,
             side=config.side,
@@ -113,8 +113,10 @@ def load_labeler(
     labeler = load_judge(config.classifier, target=config.target, table=table)
     if config.threshold is not None:
         labeler = replace(labeler, threshold=config.threshold)
+    if calibration is None:
+        return labeler
     with torch.inference_mode():
-        scores = torch.cat([labeler.score(part) for part in images.split(256)])
+        scores = torch.cat([labeler.score(part) for part in calibration.pictures.split(256)])
     return replace(labeler, temperature=max(scores.std().item(), 1e-6))
 
 

@@ -6,8 +6,9 @@ bare = avatars.draw(faces.counterfactual(glasses=False))     # the same faces wi
 """
 
 from unfeature.avatars.draw import draw
+from unfeature.avatars.faint import faint
 from unfeature.avatars.scene import Faces, sample
-from unfeature.avatars.table import LIFE, NAMES, Chance, Table, read_table
+from unfeature.avatars.table import LIFE, NAMES, Chance, Table, index_of, read_table
 from unfeature.datasets import AttributeSet
 
 __all__ = [
@@ -18,6 +19,8 @@ __all__ = [
     "Table",
     "dataset",
     "draw",
+    "faint",
+    "index_of",
     "read_table",
     "sample",
 ]

@@ -46,10 +46,12 @@ class Faces:
         return self.attributes[:, index_of(name)]
 
     def counterfactual(self, **values: bool) -> "Faces":
-        """The same faces with some attributes set, e.g. `glasses=False`; all else is equal."""
+        """The same faces with some attributes set, e.g. `glasses=False`; all else is equal, but
+        that sunglasses are glasses."""
         attributes = self.attributes.clone()
         for name, value in values.items():
             attributes[:, index_of(name)] = value
+        attributes[:, index_of("sunglasses")] &= attributes[:, index_of("glasses")]
         return replace(self, attributes=attributes)
 
 

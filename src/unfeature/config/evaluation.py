@@ -14,6 +14,10 @@ class EvaluateConfig(Settings):
     judge: LabelerConfig | None = None
     """Who judges; when not given, the labelling function itself, or for other labellers a second
     classifier distilled from labels the first has not seen."""
+    closely: LabelerConfig | None = None
+    """A judge that minds a faint rest of the feature, too, e.g. a rim that is half gone (`unfeature
+    train judge --faint`). It does not decide: what it sees in pictures that had the feature stands
+    beside the verdict, and beside it what it sees, wrongly, in the original's that never had it."""
     features: str = ""
     """Extractor for FID, KID and IS: a shipped judge, a folder, "inception", or "inception:FILE";
     when not given, the shipped digits judge for 1×28×28 images, and none for others: the figures
@@ -42,5 +46,8 @@ class VerdictConfig(Settings):
     `evaluate.attributes`."""
     changed_having: float | None = Field(None, ge=0)
     """The same for pictures that had it."""
+    rests: float | None = Field(None, ge=0, le=1)
+    """Of the pictures that had the feature, the share in which a closer look still sees a rest;
+    needs `evaluate.closely`."""
     fid: float | None = Field(None, ge=0)
     """FID to the original's pictures without the feature; needs `evaluate.features`."""

@@ -6,6 +6,14 @@ from typing import Any
 def examination_text(found: dict[str, Any]) -> list[str]:
     """Lines for people."""
     lines = []
+    looked = found.get("rests", {})
+    for name in ("had it", "never had it"):
+        if name in looked:
+            before, after = (spanned(looked[name][when], ".1%") for when in ("before", "after"))
+            lines.append(
+                f"a closer look, pictures that {name}: the feature or a rest of it in {before} "
+                f"before, in {after} after; judge: {looked['judge']}"
+            )
     for name, row in found.get("collateral", {}).items():
         worst = max(row["changes"], key=lambda key: row["changes"][key]["share"]["value"])
         share = row["changes"][worst]["share"]["value"]
