@@ -1,5 +1,7 @@
 """Several methods on the same latents: known-bad models are told from good ones."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -107,6 +109,23 @@ def test_a_better_method_is_found_better_and_an_equal_one_equal(
     assert worse.l1.low > 0
     assert worse.p_l1 is not None
     assert worse.p_l1 < 1e-6
+
+
+def test_a_closer_look_sees_what_the_judge_lets_pass(
+    corner: FunctionLabeler, jury: Jury, before: Sight
+) -> None:
+    images = before.images.clone()
+    score = corner.fn(images)[before.shows]
+    images[before.shows, :, :8, :8] *= (0.75 * corner.threshold / score)[:, None, None, None]
+    after = jury.look(images)
+    closer = replace(corner, threshold=corner.threshold / 2)
+    found = measure(replace(jury, closer=closer), before, after, paired=True)
+    assert found.target.value == 0
+    assert found.rests is not None
+    assert found.rests.value == 1
+    assert found.rests.n == int(before.shows.sum())
+    assert measure(jury, before, after, paired=True).rests is None
+    assert measure(replace(jury, closer=closer), before, after, paired=False).rests is None
 
 
 def test_other_latents_are_not_paired(jury: Jury, before: Sight) -> None:

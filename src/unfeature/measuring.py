@@ -20,7 +20,7 @@ from unfeature.comparison import AnyMethod, Comparison, Folder
 from unfeature.config import Experiment
 from unfeature.evaluate.contest import Jury, Sight, held_against, measure
 from unfeature.evaluate.verdict import clean_pictures, judged
-from unfeature.examination import choose_extractor, load_examiner
+from unfeature.examination import choose_extractor, load_closer, load_examiner
 from unfeature.folder import RunFolder, versions
 from unfeature.generator import Generator, draw
 from unfeature.labels import sample_seeds
@@ -107,6 +107,8 @@ def _protocol(comparison: Comparison, jury: Jury) -> dict[str, str]:
     }
     if jury.examiner is not None:
         facts["judge of other attributes"] = jury.examiner.reference
+    if jury.closer is not None:
+        facts["judge of rests of the feature"] = jury.closer.name
     if jury.extractor is not None and jury.wanted is not None:
         of = f"of '{comparison.data}'" if comparison.data else "of the original's own"
         facts["quality"] = (
@@ -152,7 +154,14 @@ def make_jury(
             pictures = clean_pictures(original, panel.judge, comparison.n, seed=0)
         wanted, _ = extractor(pictures)
     settings = experiment.evaluate
-    return Jury(panel.judge, load_examiner(settings), settings.leave_out, extractor, wanted)
+    return Jury(
+        panel.judge,
+        load_examiner(settings),
+        settings.leave_out,
+        extractor,
+        wanted,
+        load_closer(settings, original, seed=experiment.seed),
+    )
 
 
 def _chosen(before: Sight) -> torch.Tensor:

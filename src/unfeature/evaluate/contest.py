@@ -41,6 +41,7 @@ class Jury:
         left_out: of these: the feature itself, and what cannot be without it.
         extractor: of what quality is measured in, or None.
         wanted: the features of what g should draw: pictures without the feature.
+        closer: a judge of the feature that minds a rest of it, too, or None.
     """
 
     judge: Labeler
@@ -48,6 +49,7 @@ class Jury:
     left_out: tuple[str, ...] = ()
     extractor: Extractor | None = None
     wanted: Float[Tensor, "m d"] | None = None
+    closer: Labeler | None = None
 
     @property
     def names(self) -> list[str]:
@@ -76,6 +78,8 @@ class Measured:
         having, lacking: other attributes changed, in pictures that had the feature and that did
             not; None where nobody can tell.
         quality: None where no features are named.
+        rests: share of the pictures that had the feature in which a closer look still sees a rest;
+            None where nobody looks, or latents do not mean the same pictures.
     """
 
     target: Ratio
@@ -84,6 +88,7 @@ class Measured:
     having: Collateral | None
     lacking: Collateral | None
     quality: Quality | None
+    rests: Ratio | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -108,7 +113,10 @@ def measure(jury: Jury, before: Sight, after: Sight, *, paired: bool, seed: int 
     figures = None
     if jury.extractor is not None and jury.wanted is not None:
         figures = quality(after.images, jury.extractor, jury.wanted, seed=seed)
-    return Measured(wilson(after.shows), l1, similar, having, lacking, figures)
+    rests = None
+    if paired and jury.closer is not None and had.any():
+        rests = wilson(judged(jury.closer, after.images[had]) > 0)
+    return Measured(wilson(after.shows), l1, similar, having, lacking, figures, rests)
 
 
 def _changes(jury: Jury, before: Sight, after: Sight, rows: Tensor) -> Collateral | None:

@@ -74,6 +74,7 @@ class Row:
 
 
 COLUMNS: tuple[tuple[str, tuple[str, ...], str], ...] = (
+    ("a rest, had it", ("rests", "value"), ".1%"),
     ("L1 elsewhere", ("l1", "value"), ".4f"),
     ("changed, had it", ("having", "changed", "value"), ".2f"),
     ("changed, never had it", ("lacking", "changed", "value"), ".2f"),
