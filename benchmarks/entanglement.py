@@ -56,8 +56,17 @@ VARIANTS = {
     "layers, sharpened": [*LAYERS, "erase.margin=0.8", "erase.sharpen=2"],
     "asked": [*WHOLE, "unlearn.keep=0.01"],  # with unlearn.gone=0.05 (bangs: 0.08, by --set)
     "confined": [],
+    "rests minded": [],
 }
-"""By name, the settings that differ from those of `examples/avatars/FEATURE.toml`."""
+"""By name, the settings that differ from `examples/avatars/FEATURE.toml` and from `USUAL`."""
+USUAL = {
+    "glasses": [
+        *("label.classifier=avatars-judge", "label.threshold=-3", "erase.margin=0.6"),
+        *("unlearn.gone=0.3", "unlearn.final_rate=0.02"),
+    ],
+    "bangs": [],
+}
+"""Of every variant but the last: who labelled before there was a judge that minds rests."""
 
 
 def main() -> None:
@@ -85,7 +94,8 @@ def main() -> None:
 
 def _run(name: str, arguments: Any) -> RunFolder:
     """The finished run of a variant."""
-    settings = [f"generator.source={arguments.generator}", *VARIANTS[name], *arguments.set]
+    usual = USUAL[arguments.feature] if name != "rests minded" else []
+    settings = [f"generator.source={arguments.generator}", *usual, *VARIANTS[name], *arguments.set]
     if load(arguments.generator).spec.architecture != "stylegan2":
         settings += ["generator.latent_space=z", "erase.layers=false"]  # it has no w
     experiment = read_experiment(Path(f"examples/avatars/{arguments.feature}.toml"), settings)
