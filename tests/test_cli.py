@@ -59,6 +59,24 @@ def test_run_json_is_one_object_with_the_promised_keys(
     assert "unfeature run" in page
 
 
+def test_a_closer_look_stands_beside_the_verdict_and_can_have_a_limit(
+    toml: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    closely = "evaluate.closely={by='function', function='toymodel:corner', share=0.4}"
+    run = ["run", toml, "-o", "out", "--quiet", "--set", closely, "--set"]
+    assert main([*map(str, run), "verdict.rests=0"]) == 3
+    said = capsys.readouterr().out
+    assert "a closer look, pictures that had it" in said
+    found = json.loads(Path("out/examination.json").read_text())["rests"]
+    assert found["had it"]["before"]["value"] == 1  # what the judge sees, it sees
+    assert 0.05 < found["never had it"]["before"]["value"] < 0.4  # and more
+    assert 0 < found["had it"]["after"]["value"] < 0.9
+    assert "a closer look" in Path("out/report.html").read_text()
+    ok("evaluate", "out", "--quiet", "--set", "verdict.rests=0.95")
+    sheet = "evaluate.closely={by='sheet'}"
+    assert "a person cannot be called" in fails(capsys, "run", toml, "-o", "x", "--set", sheet)
+
+
 def test_stages_one_by_one_equal_the_whole_path(
     toml: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

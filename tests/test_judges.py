@@ -436,6 +436,7 @@ def test_avatars_have_halves_of_their_own(monkeypatch: pytest.MonkeyPatch) -> No
     ]  # fmt: skip
 
 
+@pytest.mark.usefixtures("two_threads")
 def test_a_judge_that_minds_rests(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
