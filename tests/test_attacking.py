@@ -84,6 +84,17 @@ def test_attack_from_the_command_line(
     assert again["unlearned"]["gradient"] != known["original"]["gradient"]
 
 
+def test_other_generators_are_attacked_beside(
+    finished: str, capsys: pytest.CaptureFixture[str], toy: Generator
+) -> None:
+    toy.save_pretrained("a baseline")
+    command = ["attack", finished, *QUICK, "--also", "baseline=a baseline", "--json"]
+    assert main(command) == 0
+    found = json.loads(capsys.readouterr().out)["generators"]
+    assert list(found) == ["original", "unlearned", "baseline"]
+    assert found["baseline"] == found["original"]
+
+
 def test_mistakes(finished: str, capsys: pytest.CaptureFixture[str]) -> None:
     def says(*arguments: str) -> str:
         capsys.readouterr()
@@ -101,6 +112,9 @@ def test_mistakes(finished: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "changes only attack" in says("--set", "label.n=3")
     other = Path(unfeature.__file__).parent / "zoo" / "digits-gan"
     assert "draws [1, 28, 28] from latents of [64], the original" in says("--oracle", str(other))
+    assert "the b in" in says("--also", f"b={other}")
+    assert "give 'out/unlearned' another name" in says("--also", "original=out/unlearned")
+    assert "write NAME=FOLDER" in says("--also", "out/unlearned")
     lenet = "attack.classifier={by='classifier', classifier='avatars-judge', target='glasses'}"
     assert "not take images of [1, 16, 16]: it was trained on [3, 64, 64]" in says("--set", lenet)
     with pytest.raises(UserError, match=r"neither inversion nor relearning; set attack\.inver"):

@@ -41,12 +41,15 @@ def attack_run(
     progress: Progress | None = None,
     *,
     oracle: Path | None = None,
+    also: Mapping[str, Path] | None = None,
     allow_same_judge: bool = False,
     known: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Attack original, unlearned and, where there is one, the oracle; write `attack.json`.
 
     Args:
+        also: folders of other generators of the same latents, e.g. what a baseline made, by the
+            name they are to have.
         known: what the same attacks found elsewhere, by the generator's name ("original",
             "oracle"); these are not attacked again.
 
@@ -59,7 +62,7 @@ def attack_run(
     progress = progress or Progress(quiet=True)
     experiment = run.experiment()
     table = experiment.attack
-    generators = _generators(run, experiment, oracle)
+    generators = _generators(run, experiment, oracle, also)
     original = generators["original"]
     panel = load_panel(run.path / "panel")
     labels = LatentSet.load(run.labels)
@@ -138,13 +141,22 @@ def attack_weights(
 
 
 def _generators(
-    run: RunFolder, experiment: Experiment, oracle: Path | None
+    run: RunFolder,
+    experiment: Experiment,
+    oracle: Path | None,
+    also: Mapping[str, Path] | None = None,
 ) -> dict[str, Generator]:
-    """By name: original, unlearned, and the oracle where there is one."""
+    """By name: original, unlearned, the oracle where there is one, and others.
+
+    Raises:
+        UserError: a name is taken, or one draws other shapes.
+    """
     original, unlearned = load_both(experiment.generator, run.unlearned)
     generators = {"original": original, "unlearned": unlearned}
-    if oracle is not None:
-        made = load_made(experiment.generator, oracle)
+    for name, path in [*([("oracle", oracle)] if oracle else []), *(also or {}).items()]:
+        if name in generators:
+            raise UserError(f"there is a generator '{name}' already; give '{path}' another name")
+        made = load_made(experiment.generator, path)
         made = made.in_space(original.latent_space, truncation=experiment.generator.truncation)
         shapes, own = (
             f"{list(g.image_shape)} from latents of {list(g.latent_shape)}"
@@ -152,10 +164,10 @@ def _generators(
         )
         if shapes != own:
             raise UserError(
-                f"the oracle in '{oracle}' draws {shapes}, the original {own}; give one of the "
+                f"the {name} in '{path}' draws {shapes}, the original {own}; give one of the "
                 "same shapes"
             )
-        generators["oracle"] = made
+        generators[name] = made
     return generators
 
 

@@ -112,6 +112,13 @@ def build_parser() -> Parser:
     attack.add_argument("run", type=Path, help="a run's folder, unlearned")
     attack.add_argument("--oracle", type=Path, help="a generator that never saw the feature")
     attack.add_argument(
+        "--also",
+        action="append",
+        default=[],
+        metavar="NAME=FOLDER",
+        help="another generator of the same latents, e.g. what a method of a comparison made",
+    )
+    attack.add_argument(
         "--allow-same-judge",
         action="store_true",
         help="let the attacked classifier judge; the report says so",

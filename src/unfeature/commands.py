@@ -113,6 +113,12 @@ def attack(arguments: Any) -> None:
     for change in arguments.set:
         if not change.startswith("attack."):
             raise UserError(f"--set {change}: an attack changes only attack.key=value")
+    also = {}
+    for pair in arguments.also:
+        name, _, folder = pair.partition("=")
+        if not name or not folder:
+            raise UserError(f"--also {pair}: write NAME=FOLDER, e.g. finetune=runs/finetune")
+        also[name] = Path(folder)
     with run.unless_refused():
         if arguments.set:
             run.write_settings(read_experiment(run.settings, arguments.set))
@@ -120,6 +126,7 @@ def attack(arguments: Any) -> None:
             run,
             Progress(arguments.quiet),
             oracle=arguments.oracle,
+            also=also,
             allow_same_judge=arguments.allow_same_judge,
         )
     text = f"{attack_table(found)}\nnext: unfeature report {run.path}"
