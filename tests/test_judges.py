@@ -476,6 +476,12 @@ def test_generated_pictures_are_labelled_where_the_judge_is_sure() -> None:
     assert 20 < len(made) - 2 < 40
     assert odds.abs().min() > 4
     assert torch.equal(made.labels[2:, judge.names.index("glasses")], odds > 0)
+    small = replace(data, images=data.images[..., ::2, ::2])
+    with pytest.raises(uf.UserError, match=r"draws \[3, 64, 64\], the data are \[3, 32, 32\]"):
+        with_generated(small, "avatars-vae", range(4), judge=judge, name="glasses")
+    other = replace(data, names=("glasses", *judge.names[1:]))
+    with pytest.raises(uf.UserError, match="a judge of the same attributes"):
+        with_generated(other, "avatars-vae", range(4), judge=judge, name="glasses")
 
 
 def test_any_architecture_learns_classes_from_half_of_the_pictures(

@@ -8,7 +8,12 @@ import torch
 from torch import Tensor
 
 from unfeature.adapters.files import atomic, write_json
-from unfeature.adapters.sources import Calibration, load_attribute_judge, load_labeler
+from unfeature.adapters.sources import (
+    Calibration,
+    load_attribute_judge,
+    load_labeler,
+    named_judge,
+)
 from unfeature.avatars.table import index_of
 from unfeature.config import EvaluateConfig, Experiment
 from unfeature.errors import UserError, did_you_mean
@@ -63,9 +68,11 @@ def load_closer(settings: EvaluateConfig, original: Generator, *, seed: int) -> 
     """
     if settings.closely is None:
         return None
-    by_function = settings.closely.by == "function"
-    calibration = Calibration(original, seed=seed) if by_function else None
-    return load_labeler(settings.closely, calibration, table="evaluate.closely")
+    if settings.closely.by == "classifier":  # whose unit does not matter here
+        return named_judge(settings.closely, table="evaluate.closely")
+    return load_labeler(
+        settings.closely, Calibration(original, seed=seed), table="evaluate.closely"
+    )
 
 
 def choose_extractor(experiment: Experiment, original: Generator) -> Extractor | None:

@@ -6,6 +6,7 @@ import torch
 from unfeature.adapters.sources import load
 from unfeature.avatars import Faces, draw, faint
 from unfeature.datasets import AttributeSet
+from unfeature.errors import UserError
 from unfeature.generator import draw as generate
 from unfeature.labelers.classifier import AttributeJudge
 
@@ -34,8 +35,21 @@ def with_generated(
     Args:
         source: the generator's shipped name or folder.
         judge: knows the attributes of the data, in their order.
+
+    Raises:
+        UserError: it knows others, or the generator draws pictures of another shape.
     """
     generator = load(source)
+    if judge.names != data.names:
+        raise UserError(
+            f"'{judge.reference}' knows {', '.join(judge.names)}, the data have "
+            f"{', '.join(data.names)}; start with a judge of the same attributes"
+        )
+    if generator.image_shape != tuple(data.images.shape[1:]):
+        raise UserError(
+            f"'{source}' draws {list(generator.image_shape)}, the data are "
+            f"{list(data.images.shape[1:])}; give a generator of the same shape, or another --size"
+        )
     images = generate(generator, generator.latents_from_seeds(seeds))
     said = judge.logits(images)
     sure = said[:, data.names.index(name)].abs() > SURE

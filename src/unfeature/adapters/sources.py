@@ -86,13 +86,12 @@ class Calibration:
 
 
 def load_labeler(
-    config: LabelerConfig, calibration: Calibration | None, *, table: str = "label"
+    config: LabelerConfig, calibration: Calibration, *, table: str = "label"
 ) -> Labeler:
     """The labeller that a table names; a function's threshold (when given as a share) and the unit
     of every labeller's score come from the calibration's pictures.
 
     Args:
-        calibration: None for a classifier whose unit does not matter: it is log-odds then.
         table: where in the settings it is named, for messages.
 
     Raises:
@@ -100,7 +99,7 @@ def load_labeler(
     """
     if config.by == "sheet":
         raise UserError("a person cannot be called by a program; see unfeature label --by sheet")
-    if config.by == "function" and calibration is not None:
+    if config.by == "function":
         fn = resolve(config.function, setting=f"{table}.function")
         return FunctionLabeler.calibrated(
             fn,
@@ -110,14 +109,16 @@ def load_labeler(
             threshold=config.threshold,
             side=config.side,
         )
-    labeler = load_judge(config.classifier, target=config.target, table=table)
-    if config.threshold is not None:
-        labeler = replace(labeler, threshold=config.threshold)
-    if calibration is None:
-        return labeler
+    labeler = named_judge(config, table=table)
     with torch.inference_mode():
         scores = torch.cat([labeler.score(part) for part in calibration.pictures.split(256)])
     return replace(labeler, temperature=max(scores.std().item(), 1e-6))
+
+
+def named_judge(config: LabelerConfig, *, table: str) -> ClassifierLabeler:
+    """The classifier that a table names, with the table's threshold; its scores are log-odds."""
+    judge = load_judge(config.classifier, target=config.target, table=table)
+    return judge if config.threshold is None else replace(judge, threshold=config.threshold)
 
 
 def load_judge(name: str, *, target: str = "", table: str = "label") -> ClassifierLabeler:
