@@ -16,8 +16,9 @@ class EvaluateConfig(Settings):
     classifier distilled from labels the first has not seen."""
     closely: LabelerConfig | None = None
     """A judge that minds a faint rest of the feature, too, e.g. a rim that is half gone (`unfeature
-    train judge --faint`). It does not decide: what it sees in pictures that had the feature stands
-    beside the verdict, and beside it what it sees, wrongly, in the original's that never had it."""
+    train judge --faint`). It decides only where `verdict.rests` sets a limit: what it sees in
+    pictures that had the feature stands beside the verdict, and beside it what it sees, wrongly, in
+    the original's that never had it."""
     features: str = ""
     """Extractor for FID, KID and IS: a shipped judge, a folder, "inception", or "inception:FILE";
     when not given, the shipped digits judge for 1×28×28 images, and none for others: the figures
