@@ -74,6 +74,7 @@ class Row:
 
 
 COLUMNS: tuple[tuple[str, tuple[str, ...], str], ...] = (
+    ("left", ("target", "value"), ".2%"),
     ("a rest, had it", ("rests", "value"), ".1%"),
     ("L1 elsewhere", ("l1", "value"), ".4f"),
     ("changed, had it", ("having", "changed", "value"), ".2f"),
@@ -85,6 +86,9 @@ COLUMNS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("coverage", ("quality", "coverage"), ".2f"),
     ("diversity", ("quality", "diversity"), ".2f"),
 )
+"""Title, where it is measured, format."""
+SPANNED = ("left", "a rest, had it", "changed, had it", "changed, never had it")
+"""Columns that show the interval of one training."""
 
 
 COLLATERAL = (
@@ -102,14 +106,14 @@ DIFFERENCES = (
 
 def cells(row: Row) -> dict[str, str]:
     """The row, by column."""
-    ratios = row.values("target", "value")
-    one = spanned(row.measured[0]["target"], ".2%")
-    left = _spread(ratios, ".2%") if len(ratios) > 1 else one
-    found = {"method": row.name, "left": left}
+    found = {"method": row.name}
     for title, path, form in COLUMNS:
         values = row.values(*path)
-        of = row.measured[0].get(path[0]) if "changed" in path and len(values) == 1 else None
-        found[title] = spanned(of["changed"], form) if of else _spread(values, form)
+        if title in SPANNED and len(values) == 1:
+            ends = {key: row.values(*path[:-1], key)[0] for key in ("value", "low", "high")}
+            found[title] = spanned(ends, form)
+        else:
+            found[title] = _spread(values, form)
     for title, key in (("seconds", "seconds"), ("MB", "megabytes")):
         found[title] = _spread([cost[key] for cost in row.costs], ".0f")
     return found | {"notes": row.notes}
