@@ -115,6 +115,7 @@ def test_mistakes(finished: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "the b in" in says("--also", f"b={other}")
     assert "give 'out/unlearned' another name" in says("--also", "original=out/unlearned")
     assert "write NAME=FOLDER" in says("--also", "out/unlearned")
+    assert "'b' is 'x' already" in says("--also", "b=x", "--also", "b=y")
     lenet = "attack.classifier={by='classifier', classifier='avatars-judge', target='glasses'}"
     assert "not take images of [1, 16, 16]: it was trained on [3, 64, 64]" in says("--set", lenet)
     with pytest.raises(UserError, match=r"neither inversion nor relearning; set attack\.inver"):

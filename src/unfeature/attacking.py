@@ -153,7 +153,8 @@ def _generators(
     """
     original, unlearned = load_both(experiment.generator, run.unlearned)
     generators = {"original": original, "unlearned": unlearned}
-    for name, path in [*([("oracle", oracle)] if oracle else []), *(also or {}).items()]:
+    oracles = [("oracle", oracle)] if oracle is not None else []
+    for name, path in [*oracles, *(also or {}).items()]:
         if name in generators:
             raise UserError(f"there is a generator '{name}' already; give '{path}' another name")
         made = load_made(experiment.generator, path)

@@ -113,11 +113,13 @@ def attack(arguments: Any) -> None:
     for change in arguments.set:
         if not change.startswith("attack."):
             raise UserError(f"--set {change}: an attack changes only attack.key=value")
-    also = {}
+    also: dict[str, Path] = {}
     for pair in arguments.also:
         name, _, folder = pair.partition("=")
         if not name or not folder:
             raise UserError(f"--also {pair}: write NAME=FOLDER, e.g. finetune=runs/finetune")
+        if name in also:
+            raise UserError(f"--also {pair}: '{name}' is '{also[name]}' already; give another name")
         also[name] = Path(folder)
     with run.unless_refused():
         if arguments.set:

@@ -88,6 +88,8 @@ def examine(
     pairs: Pairs,
     original: Generator,
     unlearned: Generator,
+    *,
+    seed: int,
 ) -> dict[str, Any]:
     """Write strips of pictures, and `examination.json` with rests of the feature, collateral and
     counterfactuals."""
@@ -96,7 +98,7 @@ def examine(
     rows = had.nonzero().squeeze(1)[:STRIP]
     if len(rows):
         _strip(run, "strip.png", pairs.original[rows], pairs.unlearned[rows])
-    closer = load_closer(settings, original, seed=run.experiment().seed)
+    closer = load_closer(settings, original, seed=seed)
     if closer is not None:
         found["rests"] = rests(closer, pairs, had)
     judge = load_examiner(settings)

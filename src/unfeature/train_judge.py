@@ -147,10 +147,12 @@ def _attributes(arguments: Any, split: Split) -> AttributeSet:
         return data
     faces = avatars.sample(range(start, start + n), table=table)
     data = with_rests(data, faces, arguments.faint, size=size)
+    if not arguments.generated:
+        return data
+    judge = load_attribute_judge(arguments.start, setting="--start")
     first = GENERATED[arguments.split or "a"][split]
+    seeds = range(first, first + max(1, n // 4))
     for source in arguments.generated:
-        judge = load_attribute_judge(arguments.start, setting="--start")
-        seeds = range(first, first + max(1, n // 4))
         data = with_generated(data, source, seeds, judge=judge, name=arguments.faint)
     return data
 
