@@ -89,6 +89,30 @@ def test_good_untrained_original_and_collapsed_are_told_apart(
     assert original.lacking.changed.value == 0
 
 
+def test_of_classes_the_share_that_changed_counts(
+    toy: Generator, corner: FunctionLabeler, before: Sight
+) -> None:
+    judge = AttributeJudge(Halves(), "halves", ("left", "right"), exclusive=True)
+    jury = Jury(corner, judge)
+    before = jury.look(before.images)
+    images = before.images.clone()
+    lacking = (~before.shows).nonzero().squeeze(1)
+    images[lacking[:40]] = images[lacking[:40]].flip(3)  # the brighter half is the other now
+    after = jury.look(images)
+    found = measure(jury, before, after, paired=True).lacking
+    assert found is not None
+    assert found.exclusive
+    assert found.changed.value == pytest.approx(40 / len(lacking))
+    for row in found.changes.values():
+        assert row.share.value == found.changed.value
+    duel = held_against(before, after, before, paired=True)
+    assert duel.changed is not None
+    assert duel.changed.value == pytest.approx(40 / len(lacking))
+    same = measure(jury, before, before, paired=True).lacking
+    assert same is not None
+    assert same.changed.value == 0
+
+
 def test_a_better_method_is_found_better_and_an_equal_one_equal(
     toy: Generator, jury: Jury, before: Sight
 ) -> None:

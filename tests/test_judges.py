@@ -269,6 +269,37 @@ def test_anyones_network_may_name_its_attributes(
         load_attribute_judge("mysight:Bright")(images)
 
 
+def test_classes_serve_where_they_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = load_attribute_judge("digits-judge", classes=True)
+    f = uf.load("digits-gan")
+    seen = judge(uf.draw(f, f.latents_from_seeds(range(64))))
+    assert judge.exclusive
+    assert judge.names == tuple("0123456789")
+    assert (seen.sum(1) == 1).all()
+    assert seen.any(0).sum() > 5
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "kinds.py").write_text(
+        "from torch import nn\n\n\nclass Kinds(nn.Module):\n"
+        "    classes = 2\n\n"
+        "    def forward(self, images):\n"
+        "        return images.mean((1, 2)).unflatten(1, (2, -1)).mean(2)\n"
+    )
+    with pytest.raises(uf.UserError, match="does not name what its outputs are of"):
+        load_attribute_judge("kinds:Kinds", classes=True)
+    import kinds  # type: ignore[import-not-found]
+
+    monkeypatch.setattr(kinds.Kinds, "classes", ("left", "right"))
+    images = -torch.ones(2, 1, 4, 4)
+    images[1, :, :, 2:] = 0
+    seen = load_attribute_judge("kinds:Kinds", classes=True)(images)
+    assert seen.tolist() == [[True, False], [False, True]]  # below 0 both, and one is likeliest
+    assert uf.load_judge("kinds:Kinds", target="right").target == 1
+    with pytest.raises(uf.UserError, match="knows no attributes"):
+        load_attribute_judge("kinds:Kinds")
+
+
 def test_a_panel_remembers_the_attribute(saved: str, tmp_path: Path) -> None:
     gate, judge = uf.load_judge(saved, target="red"), uf.load_judge(saved, target="left")
     save_panel(Panel(gate, replace(judge, threshold=0.5, temperature=2.0), ()), tmp_path / "panel")

@@ -13,7 +13,9 @@ FOLDER = Path("../shared/data/faceapi_expression_agegender")
 
 
 class Expressions(nn.Module):
-    """Images in [−1, 1], (n, 3, 64, 64) → logits of seven expressions; "happy" is class 1."""
+    """Images in [−1, 1], (n, 3, 64, 64) → logits of seven expressions."""
+
+    classes = ("neutral", "happy", "sad", "angry", "fearful", "disgusted", "surprised")
 
     def __init__(self) -> None:
         super().__init__()

@@ -46,7 +46,7 @@ def load_examiner(settings: EvaluateConfig) -> AttributeJudge | None:
         index_of(settings.counterfactual)
     if not settings.attributes:
         return None
-    judge = load_attribute_judge(settings.attributes, setting="evaluate.attributes")
+    judge = load_attribute_judge(settings.attributes, setting="evaluate.attributes", classes=True)
     for name in settings.leave_out:
         if name not in judge.names:
             raise UserError(

@@ -162,26 +162,41 @@ def load_judge(name: str, *, target: str = "", table: str = "label") -> Classifi
     )
 
 
-def load_attribute_judge(name: str, *, setting: str = "judge") -> AttributeJudge:
-    """All attributes of a judge of attributes, by a shipped name, a folder or `module:factory`."""
+def load_attribute_judge(
+    name: str, *, setting: str = "judge", classes: bool = False
+) -> AttributeJudge:
+    """All attributes of a judge of attributes, by a shipped name, a folder or `module:factory`.
+
+    Args:
+        classes: whether a classifier that tells classes apart will do, too, if it names them.
+    """
     module, config = _classifier(name, setting=setting)
+    shape = tuple(config.get("image_shape", ()))
+    if classes and "classes" in config:
+        return AttributeJudge(module, name, tuple(config["classes"]), shape, exclusive=True)
+    if classes and "attributes" not in config:
+        raise UserError(
+            f"{setting}: '{name}' does not name what its outputs are of; give its module a list of "
+            "names, as 'classes', of which a picture shows one, or as 'attributes', each a yes or "
+            "no of its own"
+        )
     if "attributes" not in config:
         raise UserError(
             f"{setting}: classifier '{name}' tells classes apart; it knows no attributes (a module "
             "of your own names those of its outputs as its 'attributes')"
         )
-    shape = tuple(config.get("image_shape", ()))
     return AttributeJudge(module, name, tuple(config["attributes"]), shape)
 
 
 def _classifier(name: str, *, setting: str) -> tuple[nn.Module, dict[str, Any]]:
-    """A classifier and its `config.json`, which a factory has not; what it builds may have
-    `attributes` instead, the names of its outputs where each is a yes or no of its own."""
+    """A classifier and its `config.json`, which a factory has not; what it builds may name its
+    outputs instead: as `attributes`, where each is a yes or no of its own, or as `classes`."""
     if ":" not in name:
         return load_classifier(find(name, kind="classifier", setting=setting))
     module = build_module(name, {}, setting=setting).eval().requires_grad_(False)
-    names = getattr(module, "attributes", None)
-    if names is None:
+    kind = "attributes" if hasattr(module, "attributes") else "classes"
+    names = getattr(module, kind, None)
+    if names is None or (kind == "classes" and isinstance(names, int)):  # that is their number
         return module, {}
     if (
         not isinstance(names, list | tuple)
@@ -189,7 +204,7 @@ def _classifier(name: str, *, setting: str) -> tuple[nn.Module, dict[str, Any]]:
         or len(set(names)) < len(names)
     ):
         raise UserError(
-            f"{setting}: the 'attributes' of '{name}' must be a list of different names, one for "
+            f"{setting}: the '{kind}' of '{name}' must be a list of different names, one for "
             "each output"
         )
-    return module, {"attributes": list(names)}
+    return module, {kind: list(names)}

@@ -24,8 +24,9 @@ class EvaluateConfig(Settings):
     when not given, the shipped digits judge for 1×28×28 images, and none for others: the figures
     are then left out, and the report says so."""
     attributes: str = ""
-    """A judge of many attributes that tells what else changed: a shipped one, a folder, or the
-    `module:factory` of a module that names its outputs as its `attributes`."""
+    """A judge that tells what else changed, of many attributes or of classes (which digit it is): a
+    shipped one, a folder, or the `module:factory` of a module that names its outputs as its
+    `attributes` or `classes`."""
     leave_out: tuple[str, ...] = ()
     """Of its attributes: the feature itself, and what cannot be without it."""
     counterfactual: str = ""

@@ -1,4 +1,4 @@
-"""What else changed: other attributes of a picture, before and after, by a judge of many.
+"""What else changed: other attributes of a picture, or its class, before and after, by a judge.
 
 The paper's human study counts, for pairs of pictures from the same latent, how many attributes
 besides the target differ (section 4.3); here a judge counts, and `unfeature.evaluate.human` lets a
@@ -39,9 +39,11 @@ class Collateral:
     Attributes:
         judge: who looked.
         pairs: how many pairs were compared.
-        changed: number of attributes that differ in a pair, over all pairs.
+        changed: number of attributes that differ in a pair, over all pairs; of classes the share of
+            pairs of two classes.
         attributes: how many were compared.
         changes: for each of them, what became of it.
+        exclusive: whether they are classes, of which a picture shows one.
     """
 
     judge: str
@@ -49,6 +51,7 @@ class Collateral:
     changed: Mean
     attributes: int
     changes: dict[str, Change]
+    exclusive: bool = False
 
 
 def collateral(
@@ -66,20 +69,23 @@ def collateral(
     """
     kept = [i for i, name in enumerate(judge.names) if name not in leave_out]
     names = [judge.names[i] for i in kept]
-    return compare_attributes(judge.reference, names, judge(before)[:, kept], judge(after)[:, kept])
+    return compare_attributes(judge, names, judge(before)[:, kept], judge(after)[:, kept])
 
 
 def compare_attributes(
-    judge: str, names: Collection[str], before: Bool[Tensor, "n k"], after: Bool[Tensor, "n k"]
+    judge: AttributeJudge,
+    names: Collection[str],
+    before: Bool[Tensor, "n k"],
+    after: Bool[Tensor, "n k"],
 ) -> Collateral:
     """The same from what the judge saw."""
     differ = before != after
     p = [mcnemar(a, b) for a, b in zip(before.T, after.T, strict=True)]
     rows = zip(names, differ.T, before.T, after.T, corrected(p), strict=True)
     return Collateral(
-        judge=judge,
+        judge=judge.reference,
         pairs=len(differ),
-        changed=mean_count(differ.double().sum(1)),
+        changed=mean_count(changed(differ, exclusive=judge.exclusive)),
         attributes=len(names),
         changes={
             name: Change(
@@ -87,4 +93,10 @@ def compare_attributes(
             )
             for name, d, a, b, q in rows
         },
+        exclusive=judge.exclusive,
     )
+
+
+def changed(differ: Bool[Tensor, "n k"], *, exclusive: bool) -> Float[Tensor, " n"]:
+    """How many attributes differ in a pair; of classes, of which two differ at a time, 1 or 0."""
+    return (differ.any(1) if exclusive else differ.sum(1)).double()

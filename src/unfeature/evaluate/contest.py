@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from unfeature.evaluate.collateral import Collateral, compare_attributes
+from unfeature.evaluate.collateral import Collateral, changed, compare_attributes
 from unfeature.evaluate.features import Extractor
 from unfeature.evaluate.statistics import Mean, Ratio, mcnemar, mean, wilson
 from unfeature.evaluate.verdict import Quality, judged, quality
@@ -24,11 +24,13 @@ class Sight:
     Attributes:
         shows: whether a picture shows the feature.
         attributes: which other attributes it has; no column where nobody can tell.
+        exclusive: whether these are classes, of which a picture shows one.
     """
 
     images: Float[Tensor, "n c h w"]
     shows: Bool[Tensor, " n"]
     attributes: Bool[Tensor, "n k"]
+    exclusive: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Jury:
 
     Attributes:
         judge: of the feature.
-        examiner: of other attributes, or None.
+        examiner: of other attributes or classes, or None.
         left_out: of these: the feature itself, and what cannot be without it.
         extractor: of what quality is measured in, or None.
         wanted: the features of what g should draw: pictures without the feature.
@@ -59,11 +61,11 @@ class Jury:
 
     def look(self, images: Float[Tensor, "n c h w"]) -> Sight:
         """What the judges see."""
-        seen = torch.zeros(len(images), 0, dtype=torch.bool, device=images.device)
-        if self.examiner is not None:
-            kept = [i for i, name in enumerate(self.examiner.names) if name not in self.left_out]
-            seen = self.examiner(images)[:, kept]
-        return Sight(images, judged(self.judge, images) > 0, seen)
+        shows = judged(self.judge, images) > 0
+        if self.examiner is None:
+            return Sight(images, shows, torch.zeros(len(images), 0, dtype=torch.bool).to(shows))
+        kept = [i for i, name in enumerate(self.examiner.names) if name not in self.left_out]
+        return Sight(images, shows, self.examiner(images)[:, kept], self.examiner.exclusive)
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ def _changes(jury: Jury, before: Sight, after: Sight, rows: Tensor) -> Collatera
     if jury.examiner is None or not rows.any():
         return None
     return compare_attributes(
-        jury.examiner.reference, jury.names, before.attributes[rows], after.attributes[rows]
+        jury.examiner, jury.names, before.attributes[rows], after.attributes[rows]
     )
 
 
@@ -137,7 +139,8 @@ class Duel:
         target: difference of the shares, ours − theirs; in [−1, 1].
         l1: difference of the distances to the original where it never had the feature.
         p_l1: that it is zero (paired t-test).
-        changed: difference of the number of other attributes changed there.
+        changed: difference of the number of other attributes changed there; of classes, of the
+            share of pictures that changed theirs.
         p_changed: that it is zero.
     """
 
@@ -158,12 +161,12 @@ def held_against(before: Sight, ours: Sight, theirs: Sight, *, paired: bool) -> 
     """
     target = mean(ours.shows.double() - theirs.shows.double())
     clean = ~before.shows
-    l1 = changed = None
+    l1 = others = None
     if paired and clean.any():
         l1 = _distance(before, ours)[clean], _distance(before, theirs)[clean]
         if before.attributes.shape[1]:
-            changed = _differing(before, ours)[clean], _differing(before, theirs)[clean]
-    return Duel(mcnemar(theirs.shows, ours.shows), target, *_difference(l1), *_difference(changed))
+            others = _differing(before, ours)[clean], _differing(before, theirs)[clean]
+    return Duel(mcnemar(theirs.shows, ours.shows), target, *_difference(l1), *_difference(others))
 
 
 def _distance(a: Sight, b: Sight) -> Float[Tensor, " n"]:
@@ -171,7 +174,7 @@ def _distance(a: Sight, b: Sight) -> Float[Tensor, " n"]:
 
 
 def _differing(a: Sight, b: Sight) -> Float[Tensor, " n"]:
-    return (a.attributes != b.attributes).double().sum(1)
+    return changed(a.attributes != b.attributes, exclusive=a.exclusive)
 
 
 def _difference(values: tuple[Tensor, Tensor] | None) -> tuple[Mean | None, float | None]:

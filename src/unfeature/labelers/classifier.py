@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -119,12 +120,14 @@ class AttributeJudge:
         reference: where the module comes from.
         names: of the k attributes.
         image_shape: (c, h, w) it was trained on, where that is known; it takes no other.
+        exclusive: whether they are classes, of which a picture shows one.
     """
 
     module: nn.Module
     reference: str
     names: tuple[str, ...]
     image_shape: tuple[int, ...] = ()
+    exclusive: bool = False
 
     def __post_init__(self) -> None:
         self.module.eval()
@@ -146,8 +149,11 @@ class AttributeJudge:
         return found
 
     def __call__(self, images: Float[Tensor, "n c h w"]) -> Bool[Tensor, "n k"]:
-        """Which attributes each picture shows."""
-        return self.logits(images) > 0
+        """Which attributes each picture shows; of classes the likeliest alone."""
+        logits = self.logits(images)
+        if self.exclusive:
+            return F.one_hot(logits.argmax(1), len(self.names)).bool()
+        return logits > 0
 
 
 def answers(

@@ -109,6 +109,8 @@ def cells(row: Row) -> dict[str, str]:
     found = {"method": row.name}
     for title, path, form in COLUMNS:
         values = row.values(*path)
+        if any(row.values(path[0], "exclusive")):
+            form = ".1%"  # of pictures that changed their class
         if title in SPANNED and len(values) == 1:
             ends = {key: row.values(*path[:-1], key)[0] for key in ("value", "low", "high")}
             found[title] = spanned(ends, form)

@@ -17,6 +17,12 @@ def examination_text(found: dict[str, Any]) -> list[str]:
     for name, row in found.get("collateral", {}).items():
         worst = max(row["changes"], key=lambda key: row["changes"][key]["share"]["value"])
         share = row["changes"][worst]["share"]["value"]
+        if row.get("exclusive"):
+            lines.append(
+                f"pictures that {name}: another class in {spanned(row['changed'], '.1%')} (most: "
+                f"{worst}, {share:.1%}); judge: {row['judge']}"
+            )
+            continue
         lines.append(
             f"other attributes, pictures that {name}: {row['changed']['value']:.2f} of "
             f"{row['attributes']} changed a picture (most: {worst}, {share:.1%}); "
