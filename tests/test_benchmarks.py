@@ -3,7 +3,8 @@
 from typing import Any
 
 from benchmarks import aims, attacks
-from benchmarks.paper import filled
+from benchmarks.glance import figures, glance, rows_of
+from benchmarks.paper import EXPERIMENTS, RESULTS, filled
 
 
 def share(value: float) -> dict[str, float]:
@@ -69,3 +70,31 @@ def test_a_table_takes_its_place_and_no_other() -> None:
     assert "new" in made
     assert made.count("kept") == 1
     assert filled(text, "three", "x\n") == text
+
+
+def test_a_glance_holds_the_figures_of_the_tables_below() -> None:
+    text = """### A GAN's cat, tails
+<!-- cats -->
+| method | left | L1 elsewhere | FID |
+| --- | --- | --- | --- |
+| original | 30.00% [29.00%, 31.00%] | 0.0000 | 9.00 |
+| paper | 8.61% ± 0.10% | 0.0500 ± 0.0010 | 8.00 |
+| paper, in rounds | 7.00% | 0.0700 | 7.00 |
+| ours | 1.00% | 0.0100 | 6.00 |
+<!-- end -->
+### The same cat
+<!-- attacks cats -->
+| generator | gradient, ε = 2 |
+| --- | --- |
+| original (z) | 90.0% [80.0%, 95.0%] (99.0%) |
+| ours | 10.0% (12.0%) |
+<!-- end -->
+"""
+    assert figures(rows_of(text, "cats"), "left", "original", "paper") == ["30.00%", "8.61%"]
+    *_, row = glance(text, ["cats", "dogs"]).splitlines()
+    assert row == (
+        "| [A GAN's cat, tails](#a-gans-cat-tails) | 30.00%, 8.61%, 1.00%, – "
+        "| 0.0500, 0.0100, – | 9.00, 8.00, 6.00, – | 90.0%, –, 10.0%, – |"
+    )
+    page, names = RESULTS.read_text(), sorted(path.stem for path in EXPERIMENTS.glob("*.toml"))
+    assert filled(page, "glance", glance(page, names)) == page, "python -m benchmarks.glance"
