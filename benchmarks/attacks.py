@@ -66,19 +66,22 @@ def _others(rows: dict[str, dict[str, Any]], space: str) -> dict[str, Any]:
 
 
 def as_table(rows: dict[str, dict[str, Any]]) -> str:
-    """Judged success of the gradient attack at every radius (its interval; naive), and of the
-    others at the largest."""
+    """Judged success of the gradient attack at every radius (its interval; naive), what a closer
+    look sees at the largest, where there is one, and judged success of the other attacks there."""
     points = next(iter(rows.values()))["gradient"]
     radii = ["∞" if point["epsilon"] is None else f"{point['epsilon']:g}" for point in points]
     known = ("random", "along z_e", "along z_e found anew", "from f's answers")
     others = [name for name in known if all(name in row for row in rows.values())]
-    heads = ["generator", *(f"gradient, ε = {r}" for r in radii), *others, "FID", "IS"]
+    closely = all("rests" in row["gradient"][-1] for row in rows.values())
+    rest = [f"a rest, ε = {radii[-1]}"] if closely else []
+    heads = ["generator", *(f"gradient, ε = {r}" for r in radii), *rest, *others, "FID", "IS"]
     lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
     for name, attacks in rows.items():
         cells = [
             f"{spanned(point['judged'], '.1%')} ({point['naive']['value']:.1%})"
             for point in attacks["gradient"]
         ]
+        cells += [spanned(attacks["gradient"][-1]["rests"], ".1%")] if rest else []
         cells += [f"{attacks[other][-1]['judged']['value']:.1%}" for other in others]
         last = attacks["gradient"][-1]
         cells += [f"{last[key]:.2f}" if key in last else "–" for key in ("fid", "is")]

@@ -25,7 +25,7 @@ from unfeature.generator import Generator, draw
 from unfeature.labelers import FunctionLabeler
 from unfeature.progress import Progress
 from unfeature.report.plots import relearning_curves
-from unfeature.report.words import attack_text
+from unfeature.report.words import attack_table, attack_text
 
 QUICK = [
     *("--set", "attack.n=60", "--set", "attack.steps=4", "--set", "attack.restarts=2"),
@@ -176,6 +176,24 @@ def test_what_the_judge_saw_at_a_smaller_radius_counts(
     shares = [row["judged"]["value"] for row in rows]
     assert shares == sorted(shares)
     assert 0 < shares[0] < shares[-1]
+
+
+def test_a_closer_look_at_attacked_pictures(toy: Generator, corner: FunctionLabeler) -> None:
+    closer = replace(corner, threshold=corner.threshold - 0.2)
+    table = AttackTable(steps=4, restarts=1, epsilons=(0.0, 0.5))
+    siege = Siege(corner, corner, None, torch.ones(8), closer=closer)
+    for rows in siege.of(toy, list(range(200)), table).values():
+        for row in rows:
+            if "epsilon" in row:
+                assert row["rests"]["value"] >= row["judged"]["value"]
+    rows = siege.of(toy, list(range(200)), table)["gradient"]
+    assert rows[0]["rests"]["value"] > rows[0]["judged"]["value"] > 0
+    found = {"attacker": "h", "judge": "j", "closer": "k", "same": False}
+    page = attack_table({**found, "generators": {"g": {"gradient": rows}}})
+    assert "| a rest |" in page
+    assert "a rest: k looks closely" in page
+    without = Siege(corner, corner, None, torch.ones(8)).of(toy, [1, 2, 3], table)
+    assert "rests" not in without["gradient"][0]
 
 
 def test_inversion_finds_what_a_generator_can_draw(toy: Generator, corner: FunctionLabeler) -> None:

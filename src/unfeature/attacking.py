@@ -19,7 +19,7 @@ from unfeature.attack.siege import Siege
 from unfeature.config import EncoderConfig, Experiment
 from unfeature.errors import UserError
 from unfeature.evaluate.verdict import clean_pictures, judged
-from unfeature.examination import choose_extractor
+from unfeature.examination import choose_extractor, load_closer
 from unfeature.folder import RunFolder
 from unfeature.generator import Generator, draw
 from unfeature.labelers.base import Labeler, differentiable
@@ -93,11 +93,15 @@ def attack_run(
         wanted, _ = extractor(clean)
     direction = TargetVector.load(run.target).direction
     threshold = getattr(current_eraser(run, experiment, original), "threshold", None)
-    siege = Siege(attacker, panel.judge, gate, direction, extractor, wanted, original, threshold)
+    closer = load_closer(experiment.evaluate, original, seed=experiment.seed)
+    siege = Siege(
+        attacker, panel.judge, gate, direction, extractor, wanted, original, threshold, closer
+    )
     seeds = sample_seeds(table.n, experiment.seed, "attack").tolist()
     found: dict[str, Any] = {
         "attacker": attacker.name,
         "judge": panel.judge.name,
+        **({"closer": closer.name} if closer is not None else {}),
         "same": same,
         "gated": gate is not None,
         "budget": table.model_dump(exclude={"classifier", "epsilon", "epsilons"}),

@@ -18,6 +18,10 @@ from unfeature.evaluate.statistics import Ratio, wilson
 from unfeature.evaluate.verdict import judged
 from unfeature.labelers.base import Labeler
 
+Seen = dict[str, Bool[Tensor, " n"]]
+"""Rows in which a judge saw the feature: "judged" is of the one that decides, "rests" of one that
+looks closely, where there is one."""
+
 
 @dataclass(frozen=True)
 class PictureGate:
@@ -60,12 +64,15 @@ class Outcome:
         judged: share from which the judge sees it, in a picture that passes.
         passed: share of all attacked pictures that pass.
         queries: mean number of pictures drawn a latent.
+        rests: share from which a judge that looks closely sees it or a rest of it, in a picture
+            that passes; None where nobody does.
     """
 
     naive: Ratio
     judged: Ratio
     passed: Ratio
     queries: float
+    rests: Ratio | None = None
 
 
 def outcome(
@@ -73,25 +80,29 @@ def outcome(
     images: Float[Tensor, "n c h w"],
     judge: Labeler,
     gate: PictureGate | None,
-    before: Bool[Tensor, " n"] | None = None,
-) -> tuple[Outcome, Bool[Tensor, " n"]]:
-    """The figures of an attack, and the rows in which the judge saw the feature.
+    before: Seen | None = None,
+    *,
+    closer: Labeler | None = None,
+) -> tuple[Outcome, Seen]:
+    """The figures of an attack, and the rows in which each judge saw the feature.
 
     Args:
         images: of the latents found.
         judge: not the classifier that was attacked.
         gate: none lets every picture pass.
         before: rows in which it was seen with a smaller budget; they count for this one.
+        closer: a judge that minds a rest of the feature, too; it decides nothing.
     """
-    seen = judged(judge, images) > 0
-    passed = gate.passes(images) if gate else torch.ones_like(seen)
-    seen = seen & passed
+    judges = {"judged": judge} | ({"rests": closer} if closer is not None else {})
+    seen = {name: judged(who, images) > 0 for name, who in judges.items()}
+    passed = gate.passes(images) if gate else torch.ones_like(seen["judged"])
+    seen = {name: rows & passed for name, rows in seen.items()}
     if before is not None:
-        seen = seen | before
+        seen = {name: rows | before[name] for name, rows in seen.items()}
     made = Outcome(
         naive=wilson(found.success),
-        judged=wilson(seen),
         passed=wilson(passed),
         queries=found.queries.double().mean().item(),
+        **{name: wilson(rows) for name, rows in seen.items()},
     )
     return made, seen

@@ -13,7 +13,7 @@ from torch import Tensor
 from unfeature.attack.base import Found
 from unfeature.attack.direction import along, refitted
 from unfeature.attack.informed import informed
-from unfeature.attack.outcome import PictureGate, outcome
+from unfeature.attack.outcome import PictureGate, Seen, outcome
 from unfeature.attack.pgd import pgd
 from unfeature.attack.random_search import random_search
 from unfeature.attack.region import plausible
@@ -38,6 +38,7 @@ class Siege:
         extractor, wanted: for FID and IS of attacked pictures: of what, and against which features.
         original, threshold: f, and t of a linear gate, for the attacker who knows them; without f
             there is no such attack.
+        closer: a judge that minds a rest of the feature, too, or None; it decides nothing.
     """
 
     attacker: Labeler
@@ -48,6 +49,7 @@ class Siege:
     wanted: Float[Tensor, "m d"] | None = None
     original: Generator | None = None
     threshold: float | None = None
+    closer: Labeler | None = None
 
     def of(
         self, generator: Generator, seeds: list[int], table: AttackTable, *, seed: int = 0
@@ -88,7 +90,7 @@ class Siege:
         found: dict[str, Any] = {}
         for name, attack in attacks.items():
             best: Found | None = None
-            seen: Tensor | None = None
+            seen: Seen | None = None
             found[name] = []
             for epsilon in table.epsilons:
                 now = attack(generator, self.attacker.score, latents, region, table.at(epsilon))
@@ -101,13 +103,13 @@ class Siege:
         return found
 
     def _row(
-        self, generator: Generator, found: Found, before: Tensor | None
-    ) -> tuple[dict[str, Any], Tensor]:
-        """The figures at one radius, and the rows that the judge granted there or `before`, at a
+        self, generator: Generator, found: Found, before: Seen | None
+    ) -> tuple[dict[str, Any], Seen]:
+        """The figures at one radius, and the rows that the judges granted there or `before`, at a
         smaller one."""
         images = draw(generator, found.latents)
-        made, seen = outcome(found, images, self.judge, self.gate, before)
-        row = asdict(made)
+        made, seen = outcome(found, images, self.judge, self.gate, before, closer=self.closer)
+        row = {key: value for key, value in asdict(made).items() if value is not None}
         if self.extractor is not None and self.wanted is not None:
             features, logits = self.extractor(images)
             row |= {"fid": fid(features, self.wanted), "is": inception_score(logits)}

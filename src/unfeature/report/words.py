@@ -70,6 +70,10 @@ def human_text(found: dict[str, Any]) -> list[str]:
     return lines
 
 
+SHARES = (("naive", "naive"), ("judged", "judged"), ("a rest", "rests"), ("passed", "passed"))
+"""Columns of the attacks: title, key."""
+
+
 def attack_rows(found: dict[str, Any]) -> list[dict[str, str]]:
     """The attacks in the latent as a table: a row for each generator, attack and radius."""
     rows = []
@@ -80,8 +84,9 @@ def attack_rows(found: dict[str, Any]) -> list[dict[str, str]]:
                     continue
                 radius = "∞" if point["epsilon"] is None else f"{point['epsilon']:g}"
                 row = {"generator": generator, "attack": attack, "ε": radius}
-                for title in ("naive", "judged", "passed"):
-                    row[title] = spanned(point[title], ".1%")
+                for title, key in SHARES:
+                    if key != "rests" or "closer" in found:
+                        row[title] = spanned(point[key], ".1%") if key in point else "–"
                 for title, key in (("FID", "fid"), ("IS", "is")):
                     row[title] = f"{point[key]:.2f}" if key in point else "–"
                 row["queries"] = f"{point['queries']:.0f}"
@@ -105,6 +110,11 @@ def attack_text(found: dict[str, Any]) -> list[str]:
     to, in sentences."""
     lines = [f"attacker: {found['attacker']}; judge: {found['judge']}"]
     lines += _weak(found["generators"].get("original"))
+    if "closer" in found:
+        lines.append(
+            f"a rest: {found['closer']} looks closely, and sees the feature or a rest of it; the "
+            "judge decides"
+        )
     if not found.get("gated", True):
         lines.append(
             "no gate: every picture the judge sees the feature in counts, nonsense too; name "
