@@ -66,8 +66,9 @@ def _others(rows: dict[str, dict[str, Any]], space: str) -> dict[str, Any]:
 
 
 def as_table(rows: dict[str, dict[str, Any]]) -> str:
-    """Judged success of the gradient attack at every radius (its interval; naive), what a closer
-    look sees at the largest, where there is one, and judged success of the other attacks there."""
+    """Judged success of the gradient attack at every radius (naive), what a closer look sees at
+    the largest, where there is one, and judged success of the other attacks there; all with their
+    intervals."""
     points = next(iter(rows.values()))["gradient"]
     radii = ["∞" if point["epsilon"] is None else f"{point['epsilon']:g}" for point in points]
     known = ("random", "along z_e", "along z_e found anew", "from f's answers")
@@ -82,7 +83,7 @@ def as_table(rows: dict[str, dict[str, Any]]) -> str:
             for point in attacks["gradient"]
         ]
         cells += [spanned(attacks["gradient"][-1]["rests"], ".1%")] if rest else []
-        cells += [f"{attacks[other][-1]['judged']['value']:.1%}" for other in others]
+        cells += [spanned(attacks[other][-1]["judged"], ".1%") for other in others]
         last = attacks["gradient"][-1]
         cells += [f"{last[key]:.2f}" if key in last else "–" for key in ("fid", "is")]
         lines.append("| " + " | ".join([name, *cells]) + " |")

@@ -53,6 +53,8 @@ def train_original(arguments: Any, progress: Progress) -> dict[str, Any]:
     find_device(
         arguments.device, setting="--device"
     )  # what is wrong with it is said before anything is read
+    if arguments.start:
+        _require_architecture(arguments.start, arguments.architecture)
     data = load_data(arguments)
     recipe = {
         "architecture": arguments.architecture,
@@ -70,6 +72,16 @@ def train_original(arguments: Any, progress: Progress) -> dict[str, Any]:
     if arguments.start:
         recipe["start"] = arguments.start
     return train_known(recipe, data, arguments, progress)
+
+
+def _require_architecture(start: str, architecture: str) -> None:
+    """Raise where the weights to start with are of another architecture than is to be trained."""
+    found = load_source(GeneratorConfig(source=start)).spec.architecture
+    if found != architecture:
+        raise UserError(
+            f"--start {start} is a '{found}', and a '{architecture}' is to be trained; give "
+            f"--architecture {found}, or weights that were made by one"
+        )
 
 
 def load_data(arguments: Any) -> ImageSet | AttributeSet:
