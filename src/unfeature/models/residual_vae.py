@@ -1,7 +1,8 @@
 """A residual VAE for colour pictures, cheap enough to train on one CPU core.
 
-A Gaussian prior and posterior as in Kingma, Welling, "Auto-Encoding Variational Bayes" (ICLR
-2014, arXiv 1312.6114); its likelihood is `CalibratedLikelihood`. Three things make it cheap:
+A Gaussian posterior as in Kingma, Welling, "Auto-Encoding Variational Bayes" (ICLR 2014, arXiv
+1312.6114), and a Gaussian prior or a flow (`unfeature.models.flow`); its likelihood is
+`CalibratedLikelihood`. Three things make it cheap:
 
 - No normalisation layers, so an image depends on its own latent alone. Each residual branch
   starts at zero and the network as a linear map, which is what keeps it trainable: Zhang,
@@ -23,6 +24,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unfeature.errors import UserError
+from unfeature.models.flow import Flow, gaussian
 from unfeature.msssim import MSSSIM
 
 PATCH = 2
@@ -84,11 +86,13 @@ class DownBlock(nn.Module):
 
 
 class ResidualDecoder(nn.Module):
-    """z of `latent_dim` normals → `channels` × `size` × `size` images in [−1, 1].
+    """`latent_dim` normals → `channels` × `size` × `size` images in [−1, 1].
 
     Args:
         size: a power of two, 16 or more.
         width, max_width: at side r there are min(max_width, width · size / r) channels.
+        flow: coupling layers of the flow that turns the normals into the latents that are decoded;
+            without, these are the normals.
     """
 
     def __init__(
@@ -98,8 +102,10 @@ class ResidualDecoder(nn.Module):
         size: int = 64,
         width: int = 16,
         max_width: int = 128,
+        flow: int = 0,
     ):
         super().__init__()
+        self.flow = Flow(latent_dim, flow) if flow else None
         self.latent_shape = (latent_dim,)
         self.image_shape = (channels, size, size)
         counts = levels(size, width, max_width)
@@ -113,6 +119,10 @@ class ResidualDecoder(nn.Module):
             self.draw.bias.zero_()
 
     def forward(self, latents: Float[Tensor, "n z"]) -> Float[Tensor, "n c h w"]:
+        return self.decode(latents if self.flow is None else self.flow(latents))
+
+    def decode(self, latents: Float[Tensor, "n z"]) -> Float[Tensor, "n c h w"]:
+        """The images of what an encoder gives: latents behind the flow, where there is one."""
         x = self.project(latents).view(len(latents), -1, 4, 4)
         x = self.blocks(x.contiguous(memory_format=torch.channels_last))
         patches = self.draw(F.silu(x))
@@ -179,17 +189,37 @@ class CalibratedLikelihood:
         noise: Tensor,
         *,
         beta: float = 1.0,
+        prior: Flow | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Reconstruction and β-weighted KL terms, each a mean over the batch, in nats an image.
 
         Args:
             images: (n, c, h, w) in [−1, 1].
             noise: (n, z) standard normals.
+            prior: of the latents, where it is not N(0, I); its KL is estimated from the latents
+                drawn.
         """
         mean, log_variance = encoder(images)
-        drawn = decoder(mean + (log_variance / 2).exp() * noise)
+        latents = mean + (log_variance / 2).exp() * noise
+        drawn = decoder(latents)
         distortion = (drawn - images).abs().mean() / 2
         distortion = distortion + 1 - self.similarity(drawn, images).mean()
         reconstruction = images[0].numel() * distortion.clamp(min=SMALLEST).log()
-        kl = -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum()
-        return reconstruction, beta * kl / len(images)
+        if prior is None:
+            kl = -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum(1)
+        else:
+            posterior = gaussian(noise) - log_variance.sum(1) / 2
+            kl = posterior - prior.log_density(latents)
+        return reconstruction, beta * kl.mean()
+
+    def of_residual(
+        self,
+        encoder: nn.Module,
+        decoder: ResidualDecoder,
+        images: Tensor,
+        noise: Tensor,
+        *,
+        beta: float = 1.0,
+    ) -> tuple[Tensor, Tensor]:
+        """The same of a decoder that may have a flow for its prior."""
+        return self(encoder, decoder.decode, images, noise, beta=beta, prior=decoder.flow)

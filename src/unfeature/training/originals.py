@@ -93,9 +93,15 @@ def original_session(
             session: Session = GANSession(module, DCGANDiscriminator(**helper).to(device), config)
         elif isinstance(module, ResidualDecoder):
             loss = CalibratedLikelihood(height, device=device)
-            encoder = ResidualEncoder(**options).to(device)
+            encoder = ResidualEncoder(**{k: v for k, v in options.items() if k != "flow"})
             session = VAESession(
-                encoder, module, config, loss=loss, warm_up=0.1, settings=settings, second=second
+                encoder.to(device),
+                module,
+                config,
+                loss=loss.of_residual,
+                warm_up=0.1,
+                settings=settings,
+                second=second,
             )
         elif isinstance(module, StyleGAN2Generator):
             discriminator = StyleGAN2Discriminator(**helper).to(device)
