@@ -11,7 +11,8 @@ from unfeature.erase import ImageEraser, SearchPath
 from unfeature.errors import UserError
 from unfeature.generator import Generator, draw
 from unfeature.labelers import FunctionLabeler
-from unfeature.labelers.classifier import ClassifierLabeler, keeping
+from unfeature.labelers.classifier import ClassifierLabeler
+from unfeature.labelers.keeping import keeping
 from unfeature.labels import LatentSet
 from unfeature.loss import Question, asked_loss
 from unfeature.search import SURE, strayed

@@ -30,7 +30,7 @@ def slug(name: str) -> str:
 
 
 PAPER = (
-    *("erase.gate=paper", "erase.path=line", "erase.keep=[]"),
+    *("erase.gate=paper", "erase.path=line", "erase.keep=[]", 'erase.keeper=""'),
     *("target.method=mean", "target.protect=[]"),
     *("unlearn.alpha=1", "unlearn.gone=0", "unlearn.keep=0", "unlearn.tether=0"),
     "unlearn.robust=0",

@@ -26,6 +26,7 @@ from unfeature.errors import UserError
 from unfeature.evaluate import judged
 from unfeature.folder import RunFolder
 from unfeature.generator import Generator, draw
+from unfeature.keeper import with_keeper
 from unfeature.labels import LatentSet, label, sample_seeds
 from unfeature.panel import Panel, load_panel
 from unfeature.progress import Progress
@@ -82,7 +83,7 @@ def unlearn_stage(run: RunFolder, progress: Progress, *, resume: bool = False) -
             first_fit(TargetVector.load(run.target), labels, experiment.erase),
             experiment.erase,
             settings,
-            labeler=panel.gate,
+            labeler=with_keeper(experiment, panel.gate),
             residual=lambda g, r: label(
                 g,
                 seeds=sample_seeds(experiment.label.n, experiment.seed, f"round {r}"),
@@ -204,5 +205,5 @@ def current_eraser(run: RunFolder, experiment: Experiment, original: Generator) 
     """The first round's eraser: the ideal that the report compares with."""
     labels = LatentSet.load(run.labels).require_generator(original)
     fit = first_fit(TargetVector.load(run.target), labels, experiment.erase)
-    gate = load_panel(run.path / "panel").gate
+    gate = with_keeper(experiment, load_panel(run.path / "panel").gate)
     return make_eraser(fit, experiment.erase, original, gate, student=original)

@@ -17,7 +17,7 @@ from unfeature.erase import Eraser, Erasure, ImageEraser, LinearEraser, threshol
 from unfeature.errors import UserError
 from unfeature.generator import Generator
 from unfeature.labelers.base import Labeler
-from unfeature.labelers.classifier import keeping
+from unfeature.labelers.keeping import keeping
 from unfeature.labels import LatentSet
 from unfeature.seeds import derive
 from unfeature.target import TargetVector

@@ -17,7 +17,7 @@ from unfeature.adapters.files import (
     save_tensors,
     write_json,
 )
-from unfeature.adapters.sources import Calibration, load_judge, load_labeler, load_source
+from unfeature.adapters.sources import Calibration, load_labeler, load_source
 from unfeature.config import Experiment, TargetConfig
 from unfeature.diagnostics import Diagnosis, diagnose
 from unfeature.errors import UserError, Waiting
@@ -25,8 +25,8 @@ from unfeature.evaluate.counterfactual import require_faces
 from unfeature.examination import choose_extractor, load_closer, load_examiner
 from unfeature.folder import RunFolder
 from unfeature.generator import Generator, draw
+from unfeature.keeper import require_keeper
 from unfeature.labelers.base import Labeler, differentiable
-from unfeature.labelers.classifier import keeping
 from unfeature.labelers.sheet import read_answers, sheets_identity, write_sheets
 from unfeature.labels import LatentSet, label, sample_seeds
 from unfeature.panel import make_panel, save_panel
@@ -45,17 +45,13 @@ def sample_stage(run: RunFolder, progress: Progress) -> None:
     began = time.perf_counter()
     experiment = run.experiment()
     examiner = load_examiner(experiment.evaluate)
-    if experiment.erase.keep:
-        keeping(
-            load_judge(experiment.label.classifier, target=experiment.label.target),
-            experiment.erase.keep,
-        )
     original = load_source(experiment.generator)
     load_closer(experiment.evaluate, original, seed=experiment.seed)
     seeds = sample_seeds(experiment.label.n, experiment.seed, "label")
     latents = original.latents_from_seeds(seeds.tolist())
     save_tensors(run.path / "samples.safetensors", {"seeds": seeds, "latents": latents})
     pictures = draw(original, latents[:100])
+    require_keeper(experiment, pictures[:2])
     for later in (examiner, choose_extractor(experiment, original)):
         if later is not None:
             later(pictures[:2])

@@ -72,11 +72,16 @@ class Experiment(Settings):
 
     @model_validator(mode="after")
     def _known_attributes(self) -> "Experiment":
-        if self.erase.keep and (self.erase.path == "line" or self.label.by != "classifier"):
+        erase = self.erase
+        if erase.keeper and erase.path == "line":
+            raise ValueError("erase.keeper needs erase.path = 'descent' or 'donors'")
+        own = self.label.by == "classifier"
+        if erase.keep and (erase.path == "line" or not (own or erase.keeper)):
             raise ValueError(
-                "erase.keep needs erase.path = 'descent' or 'donors', label.by = 'classifier'"
+                "erase.keep needs erase.path = 'descent' or 'donors', and label.by = 'classifier' "
+                "or an erase.keeper that sees the attributes"
             )
-        if self.unlearn.keep and not self.erase.keep:
+        if self.unlearn.keep and not (erase.keep or erase.keeper):
             raise ValueError("unlearn.keep is a weight; name the attributes under erase.keep, too")
         for name in self.target.protect:
             if name not in self.attributes:

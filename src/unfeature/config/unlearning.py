@@ -56,7 +56,12 @@ class EraseConfig(Settings):
     an age."""
     keep: tuple[str, ...] = ()
     """For "descent" and "donors", when a classifier of attributes labels: which of its other
-    attributes should stay as they are in ẑ's picture."""
+    attributes should stay as they are in ẑ's picture; with a `keeper`, which of its attributes or
+    classes, all of them where none is named."""
+    keeper: str = ""
+    """For "descent" and "donors": another classifier that sees what should stay as it is, e.g.
+    which digit it is: a shipped one, a folder, or a `module:factory`. Name another under
+    `evaluate.attributes`, or it judges itself."""
     approaches: int = Field(12, ge=0)
     """For "descent" and "donors", in later rounds: the same towards what g already draws."""
     margin: float = Field(0.5, ge=0)
@@ -83,9 +88,9 @@ class UnlearnConfig(Settings):
     unit, its score of g's pictures is above that of those they are to be like; e.g. 0.05. Needs a
     labeller that can be differentiated; 0 leaves it out."""
     keep: float = Field(0.0, ge=0)
-    """λ, the weight of the attributes in `erase.keep`: how far, in the labeller's log-odds, g's
-    pictures stray from those they are to be like; e.g. 0.01. Needs a labeller that can be
-    differentiated; 0 leaves it out."""
+    """λ, the weight of the attributes in `erase.keep`: how far, in the log-odds of the labeller or
+    of `erase.keeper`, g's pictures stray from those they are to be like; e.g. 0.01. Needs a
+    labeller that can be differentiated; 0 leaves it out."""
     learning_rate: float = Field(1e-3, gt=0, le=1)
     """Adam's step size after warm-up."""
     final_rate: float = Field(0.02, ge=0, le=1)

@@ -1,7 +1,7 @@
 """A classifier as the labeller: any module that gives logits, or probabilities made logits."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from unfeature.adapters.devices import beside
-from unfeature.errors import UserError, did_you_mean, first_line
+from unfeature.errors import UserError, first_line
 from unfeature.labelers.base import Labeler
 
 
@@ -90,27 +90,6 @@ def same_classifier(a: Labeler, b: Labeler) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
 
 
-def keeping(labeler: Labeler, names: tuple[str, ...]) -> Labeler:
-    """The same labeller, which also looks at these attributes.
-
-    Raises:
-        UserError: it does not know one, or one is the feature itself.
-    """
-    if not names:
-        return labeler
-    known = labeler.names if isinstance(labeler, ClassifierLabeler) else ()
-    for name in names:
-        if name not in known:
-            raise UserError(
-                f"erase.keep: '{labeler.name}' knows no attribute '{name}'"
-                f"{did_you_mean(name, known)}; known: {', '.join(known) or 'none'}"
-            )
-    assert isinstance(labeler, ClassifierLabeler)
-    if labeler.target_name in names:
-        raise UserError(f"erase.keep names '{labeler.target_name}', which is the feature itself")
-    return replace(labeler, keep=tuple(known.index(name) for name in names))
-
-
 @dataclass(frozen=True)
 class AttributeJudge:
     """All attributes of a judge at once, for telling what else changed.
@@ -132,21 +111,26 @@ class AttributeJudge:
     def __post_init__(self) -> None:
         self.module.eval()
 
+    def odds(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+        """The log-odds of every attribute, at even odds before the picture is seen; of a class
+        those against all others."""
+        found = answers(self.module, images, self.reference, self.image_shape)
+        if found.ndim != 2 or found.shape[1] != len(self.names):
+            kind = "classes" if self.exclusive else "attributes"
+            raise UserError(
+                f"classifier '{self.reference}' gives {list(found.shape[1:])} for an image and "
+                f"names {len(self.names)} {kind}; it must give a logit for each"
+            )
+        if not self.exclusive:
+            return found
+        return torch.stack([_odds(found, k) for k in range(len(self.names))], dim=1)
+
     @torch.inference_mode()
     def logits(
         self, images: Float[Tensor, "n c h w"], *, batch_size: int = 256
     ) -> Float[Tensor, "n k"]:
-        """The calibrated log-odds of every attribute, at even odds before the picture is seen."""
-        shape = self.image_shape
-        found = torch.cat(
-            [answers(self.module, p, self.reference, shape) for p in images.split(batch_size)]
-        )
-        if found.ndim != 2 or found.shape[1] != len(self.names):
-            raise UserError(
-                f"classifier '{self.reference}' gives {list(found.shape[1:])} for an image and "
-                f"names {len(self.names)} attributes; it must give a logit for each"
-            )
-        return found
+        """The same without a gradient, so many images at a time."""
+        return torch.cat([self.odds(part) for part in images.split(batch_size)])
 
     def __call__(self, images: Float[Tensor, "n c h w"]) -> Bool[Tensor, "n k"]:
         """Which attributes each picture shows; of classes the likeliest alone."""
