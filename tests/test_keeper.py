@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from unfeature.adapters.sources import load_attribute_judge
+from unfeature.adapters.sources import load, load_attribute_judge
 from unfeature.erase import ImageEraser
 from unfeature.errors import UserError
 from unfeature.generator import Generator, draw
@@ -111,3 +111,13 @@ def test_a_keeper_is_tried_before_anything_is_trained(monkeypatch: pytest.Monkey
     monkeypatch.setattr(type(judge.module), "forward", lambda self, x: x.new_zeros(len(x), 10))
     with pytest.raises(UserError, match="cannot be differentiated"):
         tried(keeper="digits-judge")
+
+
+def test_the_shipped_keeper_and_judge_are_two_and_see_the_same_digits() -> None:
+    f = load("digits-gan")
+    pictures = draw(f, f.latents_from_seeds(range(500)))
+    judge, keeper = (
+        load_attribute_judge(name, classes=True) for name in ("digits-judge", "digits-keeper")
+    )
+    assert type(judge.module) is not type(keeper.module)
+    assert (judge(pictures) == keeper(pictures)).all(1).double().mean() > 0.9
