@@ -92,14 +92,15 @@ def test_the_stylegan2_draws_every_attribute_as_often_as_life() -> None:
         assert life * 2 / 3 - 3 * deviation < share < life * 4 / 3 + 3 * deviation, name
 
 
-def test_the_vae_draws_faces_with_and_without_the_features_it_is_shipped_for() -> None:
-    generator = uf.load("avatars-vae")
+@pytest.mark.parametrize("name", ["avatars-vae", "avatars-vae-flow"])
+def test_a_vae_draws_faces_with_and_without_the_features_it_is_shipped_for(name: str) -> None:
+    generator = uf.load(name)
     judge = load_attribute_judge("avatars-referee")
     images = draw(generator, generator.latents_from_seeds(range(600)))
     assert images.shape[1:] == (3, 64, 64)
     shares = judge(images).double().mean(0)
-    for name in ("glasses", "bangs"):
-        assert 0.1 < shares[NAMES.index(name)] < 0.6, name
+    for feature in ("glasses", "bangs"):
+        assert 0.1 < shares[NAMES.index(feature)] < 0.6, feature
 
 
 def test_what_is_shipped_is_small() -> None:
