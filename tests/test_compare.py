@@ -45,6 +45,9 @@ def test_the_papers_method_is_the_papers(comparison: Path) -> None:
     read = read_comparison(comparison, ["methods.paper.set=['unlearn.steps=7']"])
     ours, paper = read.resolved("ours"), read.resolved("paper", 3)
     assert (paper.erase.gate, paper.erase.path, paper.erase.keep) == ("paper", "line", ())
+    kept = read_comparison(comparison, ["set=['erase.keeper=digits-keeper']"])
+    keepers = [kept.resolved(name).erase.keeper for name in ("ours", "paper")]
+    assert keepers == ["digits-keeper", ""]
     loop = paper.unlearn
     assert (loop.alpha, loop.gone, loop.keep, loop.robust) == (1, 0, 0, 0)
     more = "'unlearn.tether=0.1', 'unlearn.robust=0.2', 'target.method=lda'"

@@ -105,6 +105,12 @@ def test_of_classes_the_share_that_changed_counts(
     assert found.changed.value == pytest.approx(40 / len(lacking))
     for row in found.changes.values():
         assert row.share.value == found.changed.value
+    assert 0 < found.changed.low < found.changed.value < found.changed.high < 1
+    everything = jury.look(before.images[lacking].flip(3))
+    whole = measure(jury, jury.look(before.images[lacking]), everything, paired=True).lacking
+    assert whole is not None
+    assert whole.changed.value == 1
+    assert whole.changed.low < 1  # a share, and not a count whose spread is nought
     duel = held_against(before, after, before, paired=True)
     assert duel.changed is not None
     assert duel.changed.value == pytest.approx(40 / len(lacking))

@@ -175,7 +175,7 @@ def test_asking_in_the_loss_needs_a_labeller_and_attributes(
 def test_what_cannot_be_kept(judge: ClassifierLabeler, corner: FunctionLabeler) -> None:
     with pytest.raises(UserError, match=r"no attribute 'lowr'.*'lower'"):
         keeping(judge, ("lowr",))
-    with pytest.raises(UserError, match="'upper', which is the feature itself"):
+    with pytest.raises(UserError, match="'upper' would be kept, which is the feature itself"):
         keeping(judge, ("upper",))
     with pytest.raises(UserError, match=r"knows no attribute 'lower'; known: none"):
         keeping(corner, ("lower",))

@@ -242,6 +242,7 @@ def test_bad_training_options(
         (["--data", "d.npz", "--size", "0"], "--size is 0; give 1 or more"),
         (["--data", "d.npz", "--width", "0"], "--width is 0; give 1 or more"),
         (["--data", "d.npz", "--option", "w_dim=0"], "w_dim=0: give a whole number of at least 1"),
+        (["--data", "d.npz", "--option", "flow=-1"], "flow=-1: give a whole number of at least 1"),
         (["--data", "d.npz", "--option", "judge=1"], "'judge' has an option of its own"),
         (["--data", "gone", "--start", "digits-vae"], "digits-vae is a 'conv-vae', and a 'd"),
         (["--data", "d.npz", "--option", "channels=1"], "'channels' follows from the pictures"),

@@ -94,6 +94,9 @@ def attack_run(
     direction = TargetVector.load(run.target).direction
     threshold = getattr(current_eraser(run, experiment, original), "threshold", None)
     closer = load_closer(experiment.evaluate, original, seed=experiment.seed)
+    if closer is not None and same_classifier(attacker, closer):
+        progress.say(f"no closer look: {closer.name} is attacked")
+        closer = None
     siege = Siege(
         attacker, panel.judge, gate, direction, extractor, wanted, original, threshold, closer
     )

@@ -47,6 +47,11 @@ def load_examiner(settings: EvaluateConfig) -> AttributeJudge | None:
     if not settings.attributes:
         return None
     judge = load_attribute_judge(settings.attributes, setting="evaluate.attributes", classes=True)
+    if judge.exclusive and settings.leave_out:
+        raise UserError(
+            f"evaluate.leave_out names attributes, and '{settings.attributes}' tells classes "
+            "apart, of which a picture shows one: leave it empty, or name a judge of attributes"
+        )
     for name in settings.leave_out:
         if name not in judge.names:
             raise UserError(

@@ -9,8 +9,8 @@ the frozen original, g the copy that learns, sim ∈ {0, 1} the gate and ẑ the
     L         = α · (L_unlearn + L_percep) + L_recon
 
 |·|₁ is the mean over an image's pixels, and E the mean over the batch. Two terms are ours, and off
-unless they are asked for: with s the labeller's score, A its log-odds of other attributes, and λ
-`config.gone` and `config.keep`,
+unless they are asked for: with s the labeller's score, A its log-odds of other attributes, or those
+of a keeper beside it, and λ `config.gone` and `config.keep`,
 
     L_gone    = λ · E[ α · sim · max(0, s(g(z)) − s(f(ẑ))) ]
     L_keep    = λ · E[ (1 − sim + α · sim) · strayed(A(g(z)), A(f(ẑ))) ]

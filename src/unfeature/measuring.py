@@ -106,7 +106,7 @@ def _protocol(comparison: Comparison, jury: Jury) -> dict[str, str]:
         "training seeds": ", ".join(map(str, comparison.seeds)),
     }
     if jury.examiner is not None:
-        facts["judge of other attributes"] = jury.examiner.reference
+        facts["judge of what else changed"] = jury.examiner.reference
     if jury.closer is not None:
         facts["judge of rests of the feature"] = jury.closer.name
     if jury.extractor is not None and jury.wanted is not None:

@@ -17,7 +17,7 @@ from unfeature.erase import Eraser, Erasure, ImageEraser, LinearEraser, threshol
 from unfeature.errors import UserError
 from unfeature.generator import Generator
 from unfeature.labelers.base import Labeler
-from unfeature.labelers.keeping import keeping
+from unfeature.labelers.keeping import Beside, keeping
 from unfeature.labels import LatentSet
 from unfeature.seeds import derive
 from unfeature.target import TargetVector
@@ -186,7 +186,7 @@ def unlearn_in_rounds(
             config,
             student=student,
             check=check,
-            labeler=None if labeler is None else keeping(labeler, erase.keep),
+            labeler=_in_loss(labeler, erase.keep, config.keep),
             sharpen=erase.sharpen,
             resume=loop,
             seed=derive(seed, "round", number),
@@ -210,6 +210,13 @@ def unlearn_in_rounds(
 
 def _stater(start: dict[str, Any], step: Step) -> Callable[[], dict[str, Any]]:
     return lambda: {**start, "loop": step.state()}
+
+
+def _in_loss(labeler: Labeler | None, names: tuple[str, ...], weight: float) -> Labeler | None:
+    """Who is asked in the loss: with the attributes that are to be kept, if they weigh anything."""
+    if labeler is not None and weight:
+        return keeping(labeler, names)
+    return labeler.labeler if isinstance(labeler, Beside) else labeler
 
 
 def _restored(fit: Refit, resume: dict[str, Any]) -> Refit:

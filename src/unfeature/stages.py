@@ -51,7 +51,7 @@ def sample_stage(run: RunFolder, progress: Progress) -> None:
     latents = original.latents_from_seeds(seeds.tolist())
     save_tensors(run.path / "samples.safetensors", {"seeds": seeds, "latents": latents})
     pictures = draw(original, latents[:100])
-    require_keeper(experiment, pictures[:2])
+    require_keeper(experiment, pictures[:2], examiner)
     for later in (examiner, choose_extractor(experiment, original)):
         if later is not None:
             later(pictures[:2])

@@ -196,15 +196,16 @@ def _classifier(name: str, *, setting: str) -> tuple[nn.Module, dict[str, Any]]:
     module = build_module(name, {}, setting=setting).eval().requires_grad_(False)
     kind = "attributes" if hasattr(module, "attributes") else "classes"
     names = getattr(module, kind, None)
-    if names is None or (kind == "classes" and isinstance(names, int)):  # that is their number
+    named = (
+        isinstance(names, list | tuple)
+        and all(isinstance(one, str) for one in names)
+        and len(set(names)) == len(names)
+    )
+    if named:
+        return module, {kind: list(names or ())}
+    if names is None or kind == "classes":  # which may be their number, or anything
         return module, {}
-    if (
-        not isinstance(names, list | tuple)
-        or not all(isinstance(one, str) for one in names)
-        or len(set(names)) < len(names)
-    ):
-        raise UserError(
-            f"{setting}: the '{kind}' of '{name}' must be a list of different names, one for "
-            "each output"
-        )
-    return module, {kind: list(names)}
+    raise UserError(
+        f"{setting}: the 'attributes' of '{name}' must be a list of different names, one for "
+        "each output"
+    )

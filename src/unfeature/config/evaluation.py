@@ -16,9 +16,9 @@ class EvaluateConfig(Settings):
     classifier distilled from labels the first has not seen."""
     closely: LabelerConfig | None = None
     """A judge that minds a faint rest of the feature, too, e.g. a rim that is half gone (`unfeature
-    train judge --faint`). It decides only where `verdict.rests` sets a limit: what it sees in
-    pictures that had the feature stands beside the verdict, and beside it what it sees, wrongly, in
-    the original's that never had it."""
+    train judge --faint`); it looks at attacked pictures, too. It decides only where `verdict.rests`
+    sets a limit: what it sees in pictures that had the feature stands beside the verdict, and
+    beside it what it sees, wrongly, in the original's that never had it."""
     features: str = ""
     """Extractor for FID, KID and IS: a shipped judge, a folder, "inception", or "inception:FILE";
     when not given, the shipped digits judge for 1×28×28 images, and none for others: the figures
@@ -44,8 +44,8 @@ class VerdictConfig(Settings):
     negatives_l1: float | None = Field(None, ge=0)
     """Mean L1 to the original in pictures that never had the feature; images in [−1, 1]."""
     changed: float | None = Field(None, ge=0)
-    """Other attributes that differ from the original's, a picture that never had the feature; needs
-    `evaluate.attributes`."""
+    """Other attributes that differ from the original's, a picture that never had the feature, or
+    the share of these that are of another class; needs `evaluate.attributes`."""
     changed_having: float | None = Field(None, ge=0)
     """The same for pictures that had it."""
     rests: float | None = Field(None, ge=0, le=1)

@@ -82,7 +82,9 @@ class Experiment(Settings):
                 "or an erase.keeper that sees the attributes"
             )
         if self.unlearn.keep and not (erase.keep or erase.keeper):
-            raise ValueError("unlearn.keep is a weight; name the attributes under erase.keep, too")
+            raise ValueError(
+                "unlearn.keep is a weight; name the attributes under erase.keep, or an erase.keeper"
+            )
         for name in self.target.protect:
             if name not in self.attributes:
                 raise ValueError(

@@ -56,12 +56,12 @@ class EraseConfig(Settings):
     an age."""
     keep: tuple[str, ...] = ()
     """For "descent" and "donors", when a classifier of attributes labels: which of its other
-    attributes should stay as they are in ẑ's picture; with a `keeper`, which of its attributes or
-    classes, all of them where none is named."""
+    attributes should stay as they are in ẑ's picture; with a `keeper`, which of its attributes, or
+    of its classes, all of which do where none is named."""
     keeper: str = ""
     """For "descent" and "donors": another classifier that sees what should stay as it is, e.g.
-    which digit it is: a shipped one, a folder, or a `module:factory`. Name another under
-    `evaluate.attributes`, or it judges itself."""
+    which digit it is: a shipped one, a folder, or a `module:factory`. It needs a gradient where the
+    labeller does, and may not be the one that judges, under `evaluate.attributes`."""
     approaches: int = Field(12, ge=0)
     """For "descent" and "donors", in later rounds: the same towards what g already draws."""
     margin: float = Field(0.5, ge=0)

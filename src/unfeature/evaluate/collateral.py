@@ -48,7 +48,7 @@ class Collateral:
 
     judge: str
     pairs: int
-    changed: Mean
+    changed: Mean | Ratio
     attributes: int
     changes: dict[str, Change]
     exclusive: bool = False
@@ -85,7 +85,7 @@ def compare_attributes(
     return Collateral(
         judge=judge.reference,
         pairs=len(differ),
-        changed=mean_count(changed(differ, exclusive=judge.exclusive)),
+        changed=wilson(differ.any(1)) if judge.exclusive else mean_count(differ.double().sum(1)),
         attributes=len(names),
         changes={
             name: Change(

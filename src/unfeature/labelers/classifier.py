@@ -84,9 +84,14 @@ def same_classifier(a: Labeler, b: Labeler) -> bool:
         return False
     if a.target != b.target:
         return False
-    if not (isinstance(a.module, nn.Module) and isinstance(b.module, nn.Module)):
-        return a.module is b.module
-    one, other = a.module.state_dict(), b.module.state_dict()
+    return same_network(a.module, b.module)
+
+
+def same_network(a: Callable[[Tensor], Tensor], b: Callable[[Tensor], Tensor]) -> bool:
+    """Whether their weights are equal."""
+    if not (isinstance(a, nn.Module) and isinstance(b, nn.Module)):
+        return a is b
+    one, other = a.state_dict(), b.state_dict()
     return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
 
 

@@ -42,34 +42,56 @@ class Beside:
 
 def keeping(labeler: Labeler, names: tuple[str, ...]) -> Labeler:
     """The same labeller, which also looks at these attributes; where another judge is beside it, at
-    that one's, or with no names at all of them.
+    that one's.
 
     Raises:
-        UserError: it does not know one, or one is the feature itself.
+        UserError: as `places` does.
     """
     if isinstance(labeler, Beside):
-        keeper = labeler.keeper
-        return replace(labeler, keep=places(names or keeper.names, keeper.names, keeper.reference))
+        feature = getattr(labeler.labeler, "target_name", "")
+        return replace(labeler, keep=kept_by(labeler.keeper, names, feature))
     if not names:
         return labeler
     known = labeler.names if isinstance(labeler, ClassifierLabeler) else ()
-    found = places(names, known, labeler.name)
+    feature = getattr(labeler, "target_name", "")
+    found = places(names, known, f"'{labeler.name}' knows no attribute", feature)
     assert isinstance(labeler, ClassifierLabeler)
-    if labeler.target_name in names:
-        raise UserError(f"erase.keep names '{labeler.target_name}', which is the feature itself")
     return replace(labeler, keep=found)
 
 
-def places(names: Sequence[str], known: Sequence[str], who: str) -> tuple[int, ...]:
+def kept_by(keeper: AttributeJudge, names: tuple[str, ...], feature: str) -> tuple[int, ...]:
+    """Indices of what a keeper keeps: its attributes of these names; of a judge of classes all,
+    where none is named.
+
+    Raises:
+        UserError: as `places` does, or no attribute is named.
+    """
+    kind = "class" if keeper.exclusive else "attribute"
+    if not names and not keeper.exclusive:
+        raise UserError(
+            f"erase.keeper: '{keeper.reference}' sees {', '.join(keeper.names)}; name under "
+            "erase.keep which of them are to stay, without the feature"
+        )
+    refusal = f"'{keeper.reference}' knows no {kind}"
+    return places(names or keeper.names, keeper.names, refusal, feature)
+
+
+def places(
+    names: Sequence[str], known: Sequence[str], refusal: str, feature: str
+) -> tuple[int, ...]:
     """Where the names stand among those that are known.
 
     Raises:
-        UserError: one is unknown to `who`.
+        UserError: one is not among them, or is the feature itself.
     """
     for name in names:
         if name not in known:
             raise UserError(
-                f"erase.keep: '{who}' knows no attribute '{name}'"
-                f"{did_you_mean(name, known)}; known: {', '.join(known) or 'none'}"
+                f"erase.keep: {refusal} '{name}'{did_you_mean(name, known)}; known: "
+                f"{', '.join(known) or 'none'}"
             )
+    if feature and feature in names:
+        raise UserError(
+            f"erase.keep: '{feature}' would be kept, which is the feature itself; name the others"
+        )
     return tuple(known.index(name) for name in names)

@@ -93,7 +93,7 @@ SPANNED = ("left", "a rest, had it", "changed, had it", "changed, never had it")
 
 COLLATERAL = (
     ("L1 elsewhere (pictures that never had it)", ("l1",)),
-    ("other attributes changed (pictures that never had it)", ("lacking", "changed")),
+    ("what else changed (pictures that never had it)", ("lacking", "changed")),
 )
 """What else changed, in the plots: title, where it is measured."""
 DIFFERENCES = (
@@ -102,6 +102,8 @@ DIFFERENCES = (
     ("changed", "changed", "+.2f"),
 )
 """Of ours to another method's: title, key, format."""
+CLASS_DIFFERENCES = (*DIFFERENCES[:-1], ("changed", "changed", "+.1%"))
+"""The same where what else changed is the share of another class."""
 
 
 def cells(row: Row) -> dict[str, str]:
@@ -156,9 +158,10 @@ def standing(rows: Sequence[Row]) -> list[str]:
     for row in rows:
         if not row.duels or ours is None:
             continue
+        shares = any(ours.values("lacking", "exclusive"))
         parts = [
             f"{title} {_difference(row.duels, key, form)}"
-            for title, key, form in DIFFERENCES
+            for title, key, form in (CLASS_DIFFERENCES if shares else DIFFERENCES)
             if row.duels[0][key] is not None
         ]
         where = ""

@@ -28,7 +28,7 @@ from unfeature.training.vae import VAEConfig, VAESession
 ORIGINALS = ("dcgan", "conv-vae", "residual-vae", "stylegan2")
 SETTINGS: dict[str, type[SecondConfig]] = {"stylegan2": StyleGAN2Config, "residual-vae": VAEConfig}
 """Those that take a judge, and what their training has settings for."""
-WHOLE = ("w_dim", "mapping_layers", "max_width")
+WHOLE = ("w_dim", "mapping_layers", "max_width", "flow")
 """Sizes; `latent_dim` and `width` are looked at where they are read."""
 GENERATOR_ONLY = ("latent_dim", "w_dim", "mapping_layers")
 
