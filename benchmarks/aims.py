@@ -13,7 +13,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from benchmarks.paper import RESULTS, filled
+from benchmarks.paper import RESULTS, filled, rows_between
 from unfeature.adapters.files import read_json
 from unfeature.folder import RunFolder
 from unfeature.place import Place
@@ -56,8 +56,7 @@ def compared(place: Place, *methods: str) -> list[str] | None:
 def written(text: str) -> dict[str, str]:
     """The rows that the document has, by the comparison's name, which is their first word, and
     which of the paper's versions it is held against."""
-    block = text.partition("<!-- attack aims -->")[2].partition("<!-- end -->")[0]
-    rows = [line for line in block.splitlines() if line.startswith("|") and " --- " not in line]
+    rows = [line for line in rows_between(text, "attack aims") if " --- " not in line]
     notes = [next((n for n in PAPERS.values() if n and n in row), "") for row in rows[1:]]
     return {row.split()[1] + note: row for row, note in zip(rows[1:], notes, strict=True)}
 

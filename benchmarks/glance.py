@@ -8,7 +8,7 @@ place between `<!-- glance -->` and `<!-- end -->`.
 
 import re
 
-from benchmarks.paper import EXPERIMENTS, RESULTS, filled
+from benchmarks.paper import EXPERIMENTS, RESULTS, filled, rows_between
 
 Rows = dict[str, dict[str, str]]
 HEADS = (
@@ -50,8 +50,7 @@ def glance(text: str, names: list[str]) -> str:
 
 def rows_of(text: str, name: str) -> Rows:
     """The table between a mark and the next end, by its first column; its cells by heading."""
-    block = text.partition(f"<!-- {name} -->")[2].partition("<!-- end -->")[0]
-    lines = [line for line in block.splitlines() if line.startswith("|")]
+    lines = rows_between(text, name)
     table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     if not table:
         return {}

@@ -48,5 +48,12 @@ def filled(text: str, name: str, table: str) -> str:
     return marks.sub(lambda match: f"{match[1]}\n{table}\n{match[2]}", text)
 
 
+def rows_between(text: str, name: str) -> list[str]:
+    """The lines of the table between a document's marks, its heading first; none where there is
+    none."""
+    block = text.partition(f"<!-- {name} -->")[2].partition("<!-- end -->")[0]
+    return [line for line in block.splitlines() if line.startswith("|")]
+
+
 if __name__ == "__main__":
     main()

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from unfeature import train
+from unfeature import resumable
 from unfeature.adapters.pretrained import load_generator
 from unfeature.adapters.sources import load_source
 from unfeature.cli import main
@@ -118,8 +118,8 @@ def test_a_gan_of_someone_else_has_oracles(
     assert (recipe["training"]["epochs"], "epochs" in recipe) == (2, False)
 
     command += ["-o", "again", "--seed", "1"]
-    monkeypatch.setattr(train, "EPOCH_SECONDS", 0.0)
-    stop_at_save(train, 1)  # after the first of two epochs
+    monkeypatch.setattr(resumable, "EPOCH_SECONDS", 0.0)
+    stop_at_save(resumable, 1)  # after the first of two epochs
     assert main(command) == 130
     with_recipe(discriminator="toypartners:critic", betas=(0.5, 0.8), epochs=2)
     capsys.readouterr()

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from unfeature import train, train_judge
+from unfeature import resumable, train_judge
 from unfeature.adapters.files import load_checkpoint
 from unfeature.cli import ORIGINALS as CLI_ORIGINALS
 from unfeature.cli import main
@@ -194,7 +194,7 @@ def test_a_resume_goes_on_with_the_same_training(
         yield next(iter(fit(*arguments, **more)))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train, "fit", stopped_at_once)
+    monkeypatch.setattr(resumable, "fit", stopped_at_once)
     assert main([*base, *vae, "--learning-rate", "0.1"]) == 130
     assert not Path("x/checkpoint.pt").exists()  # or --resume would go on with the one before
 
@@ -211,8 +211,8 @@ def test_what_was_stopped_amid_an_epoch_goes_on_there(
     base = ["train", "original", "--architecture", "conv-vae", "--quiet", "--data", "d.npz"]
     base += ["--batch-size", "8", "--epochs", "2", "--latent-dim", "4", "--width", "8"]
     assert main([*base, "-o", "whole"]) == 0
-    monkeypatch.setattr(train, "CHECKPOINT_SECONDS", -1.0)
-    stop_at_save(train, 3)
+    monkeypatch.setattr(resumable, "CHECKPOINT_SECONDS", -1.0)
+    stop_at_save(resumable, 3)
     assert main([*base, "-o", "stopped"]) == 130
     assert load_checkpoint(Path("stopped/checkpoint.pt"))["standing"]["batches"] == 3
     assert main([*base, "-o", "stopped", "--resume"]) == 0

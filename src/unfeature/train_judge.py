@@ -21,8 +21,9 @@ from unfeature.datasets import AttributeSet, ImageSet, load_images, thinned
 from unfeature.errors import UserError
 from unfeature.progress import Progress
 from unfeature.rests import with_generated, with_rests
+from unfeature.resumable import fit_saved
 from unfeature.seeds import derive
-from unfeature.train import AVATARS, DRAWN, avatar_table, checked_n, config_from, fit_saved
+from unfeature.train import AVATARS, DRAWN, avatar_table, checked_n, config_from
 from unfeature.training import (
     AttributeSession,
     JudgeSession,

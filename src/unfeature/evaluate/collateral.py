@@ -80,12 +80,13 @@ def compare_attributes(
 ) -> Collateral:
     """The same from what the judge saw."""
     differ = before != after
+    counts = changed(differ, exclusive=judge.exclusive)
     p = [mcnemar(a, b) for a, b in zip(before.T, after.T, strict=True)]
     rows = zip(names, differ.T, before.T, after.T, corrected(p), strict=True)
     return Collateral(
         judge=judge.reference,
         pairs=len(differ),
-        changed=wilson(differ.any(1)) if judge.exclusive else mean_count(differ.double().sum(1)),
+        changed=wilson(counts > 0) if judge.exclusive else mean_count(counts),
         attributes=len(names),
         changes={
             name: Change(

@@ -1,0 +1,89 @@
+"""A training that survives being stopped: checkpoints, and going on from them."""
+
+import hashlib
+import time
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from unfeature.adapters.files import load_checkpoint, make_folder, save_checkpoint
+from unfeature.datasets import AttributeSet, ImageSet
+from unfeature.errors import UserError, first_line
+from unfeature.progress import Progress
+from unfeature.training import Session, Standing, TrainConfig, fit
+
+CHECKPOINT_SECONDS, EPOCH_SECONDS = 300.0, 30.0
+"""Between two checkpoints amid an epoch, and at least before one at an epoch's end."""
+
+
+def fit_saved(
+    session: Session,
+    data: ImageSet | AttributeSet,
+    config: TrainConfig,
+    arguments: Any,
+    progress: Progress,
+    **own: Any,
+) -> nn.Module:
+    """Train to the end, with a checkpoint every few minutes and at the end, from which --resume
+    goes on; without it, an older one is deleted once there is something in its place.
+
+    Raises:
+        UserError: the checkpoint is of another training.
+    """
+    output = Path(arguments.output)
+    make_folder(output)
+    path = output / "checkpoint.pt"
+    start = Standing()
+    of = config.model_dump(exclude={"epochs"})
+    of |= {"images": len(data), "first": _digest(data.images), **own}
+    stale = not arguments.resume
+    if arguments.resume and not path.exists():
+        progress.say(f"there is no checkpoint in '{output}' yet: beginning anew")
+    elif arguments.resume:
+        saved = load_checkpoint(path)
+        if saved.get("of") != of:
+            raise UserError(
+                f"the checkpoint in '{output}' is of a training {_other(saved.get('of'), of)}; go "
+                "on with the same, or begin anew without --resume"
+            )
+        try:
+            session.load_state_dict(saved["session"])
+            start = Standing(**saved["standing"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise UserError(
+                f"the checkpoint in '{output}' is of another architecture or other options "
+                f"({first_line(error)}); give the same, or another folder with -o"
+            ) from error
+    per_epoch = len(data) // config.batch_size * config.batch_size
+    seen = start.epochs * per_epoch + start.batches * config.batch_size
+    saved_at = time.monotonic()
+    with progress.bar("train", config.epochs * per_epoch, initial=seen, unit=" images") as bar:
+        for now in fit(session, data, config, start=start):
+            losses = ", ".join(f"{k} {v:.3f}" for k, v in now.losses.items())
+            bar.set_postfix_str(f"{now.epochs} of {config.epochs} epochs, {losses}", refresh=False)
+            bar.update(config.batch_size)
+            waited = time.monotonic() - saved_at
+            due = waited > (CHECKPOINT_SECONDS if now.batches else EPOCH_SECONDS)
+            if stale:  # only now is it known that there will be something in its place
+                path.unlink(missing_ok=True)
+                stale = False
+            if due or now.epochs == config.epochs:
+                state = {"standing": vars(now), "of": of, "session": session.state_dict()}
+                save_checkpoint(path, state)
+                saved_at = time.monotonic()
+    return session.model
+
+
+def _digest(images: Tensor) -> str:
+    """16 hex digits of the first few pictures: data in another place are the same data."""
+    return hashlib.sha256(images[:64].contiguous().numpy().tobytes()).hexdigest()[:16]
+
+
+def _other(before: dict[str, Any] | None, now: dict[str, Any]) -> str:
+    """What differs between two trainings, in words."""
+    if before is None or before.keys() != now.keys():
+        return "by another version of unfeature"
+    names = {"images": "number of images", "first": "data", "average": "decay of the average"}
+    changed = [names.get(key, key.replace("_", " ")) for key in now if now[key] != before[key]]
+    return f"with another {' and another '.join(changed)}"
