@@ -189,8 +189,8 @@ def _add_train(commands: Any) -> None:
     original.add_argument("--beta", type=float, help="weight of a VAE's KL term")
     original.add_argument(
         "--judge",
-        help="for stylegan2 and residual-vae: a judge whose features a second discriminator "
-        "sees, which saves many images",
+        help="a judge of such pictures, whose features stylegan2's second discriminator sees, and "
+        "in which residual-vae compares pictures; both save many images",
     )
     original.add_argument(
         "--start",

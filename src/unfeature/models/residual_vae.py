@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from unfeature.errors import UserError
 from unfeature.models.flow import Flow, gaussian
+from unfeature.models.judge_features import PerceptualDistance
 from unfeature.msssim import MSSSIM
 
 PATCH = 2
@@ -163,7 +164,7 @@ class ResidualEncoder(nn.Module):
 class CalibratedLikelihood:
     """−log p(x | z) of a distortion d whose scale s is always the best one for the batch.
 
-        d(x, x̂) = mean|x − x̂| / 2 + (1 − MS-SSIM(x, x̂))
+        d(x, x̂) = mean|x − x̂| / 2 + (1 − MS-SSIM(x, x̂)) + w · mean|φ(x) − φ(x̂)|
         −log p(x | z) = D · (d / s + log s) + constant,   least at s* = E[d]:
         E[−log p]    = D · (log E[d] + 1)
 
@@ -176,10 +177,20 @@ class CalibratedLikelihood:
 
     Args:
         size: side of the images.
+        perceptual: the distance between what a judge sees in them; without, w = 0.
+        weight: its w.
     """
 
-    def __init__(self, size: int, *, device: torch.device | str = "cpu"):
+    def __init__(
+        self,
+        size: int,
+        *,
+        device: torch.device | str = "cpu",
+        perceptual: PerceptualDistance | None = None,
+        weight: float = 0.0,
+    ):
         self.similarity = MSSSIM(size, size, device=device)
+        self.perceptual, self.weight = perceptual, weight
 
     def __call__(
         self,
@@ -204,6 +215,8 @@ class CalibratedLikelihood:
         drawn = decoder(latents)
         distortion = (drawn - images).abs().mean() / 2
         distortion = distortion + 1 - self.similarity(drawn, images).mean()
+        if self.perceptual is not None:
+            distortion = distortion + self.weight * self.perceptual(drawn, images)
         reconstruction = images[0].numel() * distortion.clamp(min=SMALLEST).log()
         if prior is None:
             kl = -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum(1)

@@ -3,13 +3,14 @@
 from typing import Any
 
 import torch
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from torch import Tensor, nn
 
 from unfeature import models
 from unfeature.errors import UserError
 from unfeature.models.dcgan import DCGANDiscriminator
 from unfeature.models.feature_discriminator import FeatureDiscriminator
+from unfeature.models.judge_features import JudgeFeatures, PerceptualDistance
 from unfeature.models.residual_vae import (
     CalibratedLikelihood,
     ResidualDecoder,
@@ -21,12 +22,12 @@ from unfeature.models.vae import ConvDecoder, ConvEncoder, negative_elbo
 from unfeature.seeds import derive
 from unfeature.training.gan import GANSession
 from unfeature.training.loop import Session, TrainConfig
-from unfeature.training.second import SecondConfig, SecondOpinion
+from unfeature.training.second import SecondOpinion
 from unfeature.training.stylegan2 import StyleGAN2Config, StyleGAN2Session
 from unfeature.training.vae import VAEConfig, VAESession
 
 ORIGINALS = ("dcgan", "conv-vae", "residual-vae", "stylegan2")
-SETTINGS: dict[str, type[SecondConfig]] = {"stylegan2": StyleGAN2Config, "residual-vae": VAEConfig}
+SETTINGS: dict[str, type[BaseModel]] = {"stylegan2": StyleGAN2Config, "residual-vae": VAEConfig}
 """Those that take a judge, and what their training has settings for."""
 WHOLE = ("w_dim", "mapping_layers", "max_width", "flow")
 """Sizes; `latent_dim` and `width` are looked at where they are read."""
@@ -47,12 +48,12 @@ def original_session(
 
     Args:
         image_shape: of the data; square, its side a multiple of 4 (or a power of 2).
-        judge: for stylegan2 and residual-vae, a trained judge and some of the data, for a second
-            discriminator.
+        judge: a trained judge and some of the data: for stylegan2 for a second discriminator, for
+            residual-vae for a perceptual distance.
         start: a trained generator of that architecture to begin with, whose weights are copied.
         device: where it trains.
         options: of the architecture, e.g. `latent_dim`, `width`, and of its training, e.g.
-            `gamma` (`StyleGAN2Config`) or `judge_weight` (`VAEConfig`).
+            `gamma` (`StyleGAN2Config`) or `perceptual` (`VAEConfig`).
 
     Raises:
         UserError: an architecture we cannot train, images it cannot draw, or a `start` that does
@@ -78,21 +79,21 @@ def original_session(
         raise UserError(
             f"--judge helps to train {' and '.join(SETTINGS)}; '{architecture}' has no use for it"
         )
-    settings = _settings(SETTINGS.get(architecture, SecondConfig), options, architecture)
+    settings = _settings(options, architecture)
     helper = {key: value for key, value in options.items() if key not in GENERATOR_ONLY}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(config.seed, "initial weights"))
         module = models.build(architecture, options).to(device)
         if start is not None:
             begin_with(module, start)
-        second = None
-        if judge is not None:
-            seen = FeatureDiscriminator(*judge).to(device)
-            second = SecondOpinion(seen, settings.judge_rate)
         if architecture == "dcgan":
             session: Session = GANSession(module, DCGANDiscriminator(**helper).to(device), config)
         elif isinstance(module, ResidualDecoder):
-            loss = CalibratedLikelihood(height, device=device)
+            assert isinstance(settings, VAEConfig)
+            perceptual = judge and PerceptualDistance(JudgeFeatures(*judge).to(device))
+            loss = CalibratedLikelihood(
+                height, device=device, perceptual=perceptual, weight=settings.perceptual
+            )
             encoder = ResidualEncoder(**{k: v for k, v in options.items() if k != "flow"})
             session = VAESession(
                 encoder.to(device),
@@ -100,12 +101,14 @@ def original_session(
                 config,
                 loss=loss.of_residual,
                 warm_up=0.1,
-                settings=settings,
-                second=second,
             )
         elif isinstance(module, StyleGAN2Generator):
             discriminator = StyleGAN2Discriminator(**helper).to(device)
             assert isinstance(settings, StyleGAN2Config)
+            second = None
+            if judge is not None:
+                seen = FeatureDiscriminator(*judge).to(device)
+                second = SecondOpinion(seen, settings.judge_rate)
             session = StyleGAN2Session(module, discriminator, config, settings, second=second)
         else:
             assert isinstance(module, ConvDecoder)
@@ -130,10 +133,11 @@ def begin_with(module: nn.Module, start: nn.Module) -> None:
     module.load_state_dict(start.state_dict())
 
 
-def _settings(kind: type[SecondConfig], options: dict[str, Any], architecture: str) -> SecondConfig:
+def _settings(options: dict[str, Any], architecture: str) -> BaseModel | None:
     """The training's own settings, taken out of the options; none for most architectures."""
-    if architecture not in SETTINGS:
-        return kind()
+    kind = SETTINGS.get(architecture)
+    if kind is None:
+        return None
     given = {key: options.pop(key) for key in list(options) if key in kind.model_fields}
     try:
         return kind(**given)

@@ -1,17 +1,15 @@
 """Training a VAE: Adam on the negative evidence lower bound (see `unfeature.models.vae` and
 `unfeature.models.residual_vae`).
 
-When a judge of the data is at hand, a discriminator over its features (`unfeature.training.second`)
-looks at pictures decoded from the prior, which the bound alone never draws: Larsen et al.,
-"Autoencoding beyond pixels using a learned similarity metric" (ICML 2016, arXiv 1512.09300), with
-their discriminator's likelihood left out.
+When a judge of the data is at hand, a residual VAE's pictures are compared in what it sees, too
+(`unfeature.models.judge_features`).
 """
 
 import copy
 from collections.abc import Callable
 
 import torch
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from unfeature.averaging import update_average
@@ -19,15 +17,15 @@ from unfeature.models.residual_vae import ResidualDecoder
 from unfeature.models.vae import ConvDecoder
 from unfeature.training.loop import Session, TrainConfig, scheduled, update
 from unfeature.training.rendered import Rendered
-from unfeature.training.second import SecondConfig, SecondOpinion
 
 
-class VAEConfig(SecondConfig):
-    """What a VAE's training knows besides `TrainConfig`."""
+class VAEConfig(BaseModel):
+    """What a residual VAE's training with a judge knows besides `TrainConfig`."""
 
-    judge_weight: float = Field(0.03, ge=0)
-    """Weight of what the second discriminator says, for every value of a picture; at 0.03 its
-    gradient at a picture is of the reconstruction's size."""
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    perceptual: float = Field(0.1, ge=0)
+    """Weight of the distance between what a judge sees, in the distortion."""
 
 
 class VAESession(Session):
@@ -37,8 +35,6 @@ class VAESession(Session):
         loss: (encoder, decoder, images, noise, beta=β) → reconstruction and β-weighted KL terms.
         warm_up: share of the training over which β rises from 0 to `config.beta`, so that the
             decoder has learnt to read its latents before they are pressed towards the prior.
-        second: a discriminator of pictures decoded from the prior, through a judge's features;
-            what it says counts for every value of a picture, as the reconstruction does.
     """
 
     parts: tuple[str, ...] = ("encoder", "decoder", "average", "optimizer")
@@ -51,8 +47,6 @@ class VAESession(Session):
         *,
         loss: Callable[..., tuple[Tensor, Tensor]],
         warm_up: float = 0.0,
-        settings: SecondConfig | None = None,
-        second: SecondOpinion | None = None,
     ):
         self.encoder, self.decoder, self.config = encoder, decoder, config
         self.loss, self.warm_up = loss, warm_up
@@ -60,9 +54,6 @@ class VAESession(Session):
         self.optimizer = torch.optim.Adam(
             [*encoder.parameters(), *decoder.parameters()], config.learning_rate, fused=True
         )
-        self.settings, self.second = settings or VAEConfig(), second
-        if second is not None:
-            self.parts = (*self.parts, "second")
 
     def step(
         self, images: Tensor, labels: Tensor, rng: torch.Generator, progress: float
@@ -72,14 +63,7 @@ class VAESession(Session):
         beta = self.config.beta * (min(1.0, progress / self.warm_up) if self.warm_up else 1.0)
         reconstruction, kl = self.loss(self.encoder, self.decoder, images, noise, beta=beta)
         losses = {"reconstruction": reconstruction.item(), "kl": kl.item()}
-        total = reconstruction + kl
-        if self.second is not None:
-            scheduled(self.second.optimizer, self.settings.judge_rate, progress)
-            drawn = self.decoder(torch.randn(noise.shape, generator=rng).to(images))
-            losses["second"], opinion = self.second(images, drawn)
-            losses["decoder, second"] = opinion.item()
-            total = total + self.settings.judge_weight * images[0].numel() * opinion
-        update(self.optimizer, total)
+        update(self.optimizer, reconstruction + kl)
         update_average(self.average, self.decoder, decay=self.config.average, step=self.steps)
         self.steps += 1
         return losses
