@@ -1,18 +1,16 @@
 """The flow that is a VAE's prior: its inverse, its density, and that it learns one."""
 
 import math
-from copy import deepcopy
 
 import pytest
 import torch
 from torch import Tensor
 
-from unfeature.datasets import ImageSet
 from unfeature.errors import UserError
 from unfeature.models import build
 from unfeature.models.flow import Flow, gaussian
 from unfeature.models.residual_vae import CalibratedLikelihood, ResidualDecoder, ResidualEncoder
-from unfeature.training import TrainConfig, VAESession, fit
+from unfeature.training import TrainConfig
 from unfeature.training.originals import original_session
 
 
@@ -118,50 +116,3 @@ def test_a_session_trains_the_flow_and_saves_it_with_the_decoder() -> None:
     again = build("residual-vae", options)
     again.load_state_dict(trained.state_dict())
     torch.testing.assert_close(again(z), trained.decode(trained.flow(z)))
-
-
-def test_in_the_last_epochs_the_flow_alone_learns_the_encoders_latents() -> None:
-    """In one step what the two stages were, and that the bound's prior is nearer then."""
-    config = TrainConfig(epochs=4, batch_size=16, learning_rate=5e-3)
-    images = torch.rand(64, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    data = ImageSet(images, torch.zeros(64, dtype=torch.long), ("a",))
-    session, options = original_session(
-        "residual-vae", (3, 16, 16), config, latent_dim=6, width=8, flow=2, prior_epochs=3
-    )
-    assert isinstance(session, VAESession)
-    assert "prior_epochs" not in options
-    now = None
-    for now in fit(session, data, config):
-        if now.epochs == 1 and not now.batches:
-            before = deepcopy(session.state_dict())
-    assert now is not None
-    assert set(now.losses) == {"prior"}
-    after = session.state_dict()
-    for part in ("encoder", "decoder", "average"):
-        changed = {
-            key.partition(".")[0]
-            for key, value in after[part].items()
-            if not torch.equal(value, before[part][key])
-        }
-        assert changed == (set() if part == "encoder" else {"flow"})
-    assert session.decoder.flow is not None
-    with torch.no_grad():
-        mean, log_variance = session.encoder(images)
-        latents = mean + (log_variance / 2).exp() * normals(64, 6)
-        learnt = session.decoder.flow.log_density(latents).mean()
-        session.decoder.load_state_dict(before["decoder"])
-        assert learnt > session.decoder.flow.log_density(latents).mean()
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"prior_epochs": 1}, "trains a flow alone; give --option flow=8"),
-        ({"prior_epochs": 2, "flow": 2}, "prior_epochs=2 of 2 epochs leaves none"),
-        ({"prior_epochs": -1, "flow": 2}, "option prior_epochs: "),
-    ],
-)
-def test_a_prior_that_cannot_be_trained_alone(options: dict[str, int], message: str) -> None:
-    config = TrainConfig(epochs=2)
-    with pytest.raises(UserError, match=message):
-        original_session("residual-vae", (3, 16, 16), config, latent_dim=6, width=8, **options)

@@ -23,6 +23,8 @@ def fit_saved(
     config: TrainConfig,
     arguments: Any,
     progress: Progress,
+    *,
+    name: str = "checkpoint.pt",
     **own: Any,
 ) -> nn.Module:
     """Train to the end, with a checkpoint every few minutes and at the end, from which --resume
@@ -33,7 +35,7 @@ def fit_saved(
     """
     output = Path(arguments.output)
     make_folder(output)
-    path = output / "checkpoint.pt"
+    path = output / name
     start = Standing()
     of = config.model_dump(exclude={"epochs"})
     of |= {"images": len(data), "first": _digest(data.images), **own}

@@ -19,7 +19,8 @@ from unfeature.generator import Generator, GeneratorSpec, draw
 from unfeature.labels import sample_seeds
 from unfeature.progress import Progress
 from unfeature.resumable import fit_saved
-from unfeature.training import Session, TrainConfig
+from unfeature.train_prior import fit_prior
+from unfeature.training import Session, TrainConfig, VAESession
 from unfeature.training.originals import original_session
 
 AVATARS = "avatars"
@@ -187,6 +188,8 @@ def train_to_end(
         own: what else a checkpoint must have in common with the training that goes on from it.
     """
     model = fit_saved(session, data, config, arguments, progress, **own)
+    if isinstance(session, VAESession) and session.settings.transport:
+        model, spec = fit_prior(session, spec, data.images, arguments, progress)
     generator = Generator(model.get_submodule(part), spec).to("cpu")
     found: dict[str, Any] = {"images": len(data), "fid": None, "features": None}
     name = _features_for(str(arguments.data), spec.image_shape)

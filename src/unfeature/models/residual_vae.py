@@ -1,8 +1,9 @@
 """A residual VAE for colour pictures, cheap enough to train on one CPU core.
 
 A Gaussian posterior as in Kingma, Welling, "Auto-Encoding Variational Bayes" (ICLR 2014, arXiv
-1312.6114), and a Gaussian prior or a flow (`unfeature.models.flow`); its likelihood is
-`CalibratedLikelihood`. Three things make it cheap:
+1312.6114); a Gaussian prior, a flow (`unfeature.models.flow`) or one that is learnt afterwards
+(`unfeature.models.transport`); the likelihood is `CalibratedLikelihood`. What makes it
+cheap:
 
 - No normalisation layers, so an image depends on its own latent alone. Each residual branch
   starts at zero and the network as a linear map, which is what keeps it trainable: Zhang,
@@ -26,6 +27,7 @@ from torch import Tensor, nn
 from unfeature.errors import UserError
 from unfeature.models.flow import Flow, gaussian
 from unfeature.models.judge_features import PerceptualDistance
+from unfeature.models.transport import Transport
 from unfeature.msssim import MSSSIM
 
 PATCH = 2
@@ -94,6 +96,7 @@ class ResidualDecoder(nn.Module):
         width, max_width: at side r there are min(max_width, width · size / r) channels.
         flow: coupling layers of the flow that turns the normals into the latents that are decoded;
             without, these are the normals.
+        transport: blocks of a `Transport` that does so instead.
     """
 
     def __init__(
@@ -104,9 +107,11 @@ class ResidualDecoder(nn.Module):
         width: int = 16,
         max_width: int = 128,
         flow: int = 0,
+        transport: int = 0,
     ):
         super().__init__()
         self.flow = Flow(latent_dim, flow) if flow else None
+        self.transport = Transport(latent_dim, transport) if transport else None
         self.latent_shape = (latent_dim,)
         self.image_shape = (channels, size, size)
         counts = levels(size, width, max_width)
@@ -120,10 +125,11 @@ class ResidualDecoder(nn.Module):
             self.draw.bias.zero_()
 
     def forward(self, latents: Float[Tensor, "n z"]) -> Float[Tensor, "n c h w"]:
-        return self.decode(latents if self.flow is None else self.flow(latents))
+        prior = self.flow if self.transport is None else self.transport
+        return self.decode(latents if prior is None else prior(latents))
 
     def decode(self, latents: Float[Tensor, "n z"]) -> Float[Tensor, "n c h w"]:
-        """The images of what an encoder gives: latents behind the flow, where there is one."""
+        """The images of what an encoder gives: latents behind the prior, where it is learnt."""
         x = self.project(latents).view(len(latents), -1, 4, 4)
         x = self.blocks(x.contiguous(memory_format=torch.channels_last))
         patches = self.draw(F.silu(x))

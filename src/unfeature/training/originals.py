@@ -90,8 +90,6 @@ def original_session(
             session: Session = GANSession(module, DCGANDiscriminator(**helper).to(device), config)
         elif isinstance(module, ResidualDecoder):
             assert isinstance(settings, VAEConfig)
-            if settings.prior_epochs:
-                _require_prior(settings.prior_epochs, config.epochs, module.flow)
             perceptual = judge and PerceptualDistance(JudgeFeatures(*judge).to(device))
             loss = CalibratedLikelihood(
                 height, device=device, perceptual=perceptual, weight=settings.perceptual
@@ -103,7 +101,7 @@ def original_session(
                 config,
                 loss=loss.of_residual,
                 warm_up=0.1,
-                prior_epochs=settings.prior_epochs,
+                settings=settings,
             )
         elif isinstance(module, StyleGAN2Generator):
             discriminator = StyleGAN2Discriminator(**helper).to(device)
@@ -134,17 +132,6 @@ def begin_with(module: nn.Module, start: nn.Module) -> None:
             "the architecture and options that its config.json names"
         )
     module.load_state_dict(start.state_dict())
-
-
-def _require_prior(prior_epochs: int, epochs: int, flow: nn.Module | None) -> None:
-    """Raise where there is no flow to train alone, or no epoch before that."""
-    if flow is None:
-        raise UserError("--option prior_epochs trains a flow alone; give --option flow=8, too")
-    if prior_epochs >= epochs:
-        raise UserError(
-            f"--option prior_epochs={prior_epochs} of {epochs} epochs leaves none for encoder and "
-            "decoder; give more --epochs"
-        )
 
 
 def _settings(options: dict[str, Any], architecture: str) -> BaseModel | None:

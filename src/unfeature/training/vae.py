@@ -26,9 +26,11 @@ class VAEConfig(BaseModel):
 
     perceptual: float = Field(0.1, ge=0)
     """Weight of the distance between what a judge sees, in the distortion."""
-    prior_epochs: int = Field(0, ge=0)
-    """How many of the epochs, the last ones, are for the flow alone, with encoder and decoder as
-    they are then; such an epoch takes a fraction of the time of others."""
+    transport: int = Field(0, ge=0)
+    """Blocks of a prior that is learnt afterwards (`unfeature.training.prior`) and takes the place
+    of a flow; 0 for none."""
+    prior_epochs: int = Field(60, ge=1)
+    """Passes over the latents of the data, for that prior."""
 
 
 class VAESession(Session):
@@ -38,8 +40,7 @@ class VAESession(Session):
         loss: (encoder, decoder, images, noise, beta=β) → reconstruction and β-weighted KL terms.
         warm_up: share of the training over which β rises from 0 to `config.beta`, so that the
             decoder has learnt to read its latents before they are pressed towards the prior.
-        prior_epochs: the last epochs, in which only the decoder's flow learns (the second stage of
-            Dai, Wipf, "Diagnosing and Enhancing VAE Models", ICLR 2019, arXiv 1903.05789).
+        settings: kept for the second stage.
     """
 
     parts: tuple[str, ...] = ("encoder", "decoder", "average", "optimizer")
@@ -52,11 +53,11 @@ class VAESession(Session):
         *,
         loss: Callable[..., tuple[Tensor, Tensor]],
         warm_up: float = 0.0,
-        prior_epochs: int = 0,
+        settings: VAEConfig | None = None,
     ):
         self.encoder, self.decoder, self.config = encoder, decoder, config
         self.loss, self.warm_up = loss, warm_up
-        self.joint = 1 - prior_epochs / config.epochs
+        self.settings = settings or VAEConfig()
         self.average = copy.deepcopy(decoder).requires_grad_(False)
         self.optimizer = torch.optim.Adam(
             [*encoder.parameters(), *decoder.parameters()], config.learning_rate, fused=True
@@ -65,11 +66,8 @@ class VAESession(Session):
     def step(
         self, images: Tensor, labels: Tensor, rng: torch.Generator, progress: float
     ) -> dict[str, float]:
-        noise = torch.randn(len(images), *self.decoder.latent_shape, generator=rng).to(images)
-        if progress >= self.joint:
-            return self._prior_step(images, noise, (progress - self.joint) / (1 - self.joint))
-        progress = progress / self.joint
         scheduled(self.optimizer, self.config.learning_rate, progress)
+        noise = torch.randn(len(images), *self.decoder.latent_shape, generator=rng).to(images)
         beta = self.config.beta * (min(1.0, progress / self.warm_up) if self.warm_up else 1.0)
         reconstruction, kl = self.loss(self.encoder, self.decoder, images, noise, beta=beta)
         losses = {"reconstruction": reconstruction.item(), "kl": kl.item()}
@@ -77,18 +75,3 @@ class VAESession(Session):
         update_average(self.average, self.decoder, decay=self.config.average, step=self.steps)
         self.steps += 1
         return losses
-
-    def _prior_step(self, images: Tensor, noise: Tensor, progress: float) -> dict[str, float]:
-        """The flow alone, by the likelihood of the latents that the encoder gives."""
-        assert isinstance(self.decoder, ResidualDecoder)
-        assert self.decoder.flow is not None
-        scheduled(self.optimizer, self.config.learning_rate, progress)
-        with torch.no_grad():
-            mean, log_variance = self.encoder(images)
-            latents = mean + (log_variance / 2).exp() * noise
-        nats = -self.decoder.flow.log_density(latents).mean()
-        update(self.optimizer, nats)
-        average = self.average.get_submodule("flow")
-        update_average(average, self.decoder.flow, decay=self.config.average, step=self.steps)
-        self.steps += 1
-        return {"prior": nats.item()}

@@ -1,0 +1,127 @@
+"""The prior that is learnt after a VAE: where it carries normals, and its own stage of training."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from unfeature import load
+from unfeature.cli import main
+from unfeature.datasets import ImageSet
+from unfeature.models import build
+from unfeature.models.transport import STEPS, Transport
+from unfeature.training import TrainConfig, fit
+from unfeature.training.prior import PriorSession, encoded
+
+pytestmark = pytest.mark.usefixtures("initial_weights")
+
+
+def normals(n: int, d: int, seed: int = 0) -> Tensor:
+    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed))
+
+
+def test_at_rest_it_only_scales_and_shifts() -> None:
+    made = Transport(3, 2, width=8)
+    made.mean.copy_(torch.tensor([1.0, 2.0, 3.0]))
+    made.std.copy_(torch.tensor([0.5, 1.0, 2.0]))
+    u = normals(10, 3)
+    torch.testing.assert_close(made(u), u * made.std + made.mean)
+
+
+def test_it_integrates_the_velocity_to_second_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """∂x/∂t = x·t has the solution x(1) = x(0)·√e, and Heun's error falls by four with twice the
+    steps."""
+    made, u = Transport(2, 1, width=8), normals(10, 2)
+    monkeypatch.setattr(Transport, "velocity", lambda self, x, t: x * t[:, None])
+    errors = []
+    for steps in (STEPS, 2 * STEPS):
+        monkeypatch.setattr("unfeature.models.transport.STEPS", steps)
+        errors.append((made(u) - u * torch.tensor(0.5).exp()).abs().max().item())
+    assert errors[0] < 0.02
+    assert errors[1] == pytest.approx(errors[0] / 4, rel=0.2)
+
+
+def test_its_loss_is_least_at_the_velocity_between_two_points() -> None:
+    """With one latent c, the velocity that leads there is (c − x) / (1 − t)."""
+    made = Transport(2, 1, width=8)
+    latents, u, t = torch.ones(50, 2) * 3, normals(50, 2), torch.linspace(0.0, 0.9, 50)
+    plain = made.loss(latents, u, t)
+    assert plain.item() == pytest.approx((latents - u).square().mean().item(), rel=1e-5)
+    made.velocity = lambda x, t: (3 - x) / (1 - t[:, None])  # type: ignore[method-assign]
+    assert made.loss(latents, u, t).item() < 1e-8
+
+
+def test_it_learns_two_heaps() -> None:
+    """Half of the posteriors about (−3, 0), half about (3, 0)."""
+    means = torch.zeros(512, 2)
+    means[:, 0] = torch.where(torch.arange(512) % 2 == 0, 3.0, -3.0)
+    posteriors = torch.stack([means, torch.full_like(means, -3.0)], dim=1).unsqueeze(2)
+    data = ImageSet(posteriors, torch.zeros(512, dtype=torch.long), ("a",))
+    config = TrainConfig(epochs=100, batch_size=128)
+    session = PriorSession(Transport(2, 2, width=32), posteriors, config)
+    torch.testing.assert_close(
+        session.average.std[0].item(), (9 + np.exp(-3)) ** 0.5, rtol=0.01, atol=0
+    )
+    list(fit(session, data, config))
+    with torch.no_grad():
+        drawn = session.model(normals(2000, 2, seed=3))
+    right = drawn[:, 0] > 0
+    assert 0.4 < right.double().mean() < 0.6
+    assert (drawn[:, 0].abs() < 1.5).double().mean() < 0.06  # hardly anything lies between
+    assert drawn[right, 0].mean().item() == pytest.approx(3, abs=0.15)
+    assert drawn[:, 1].std().item() == pytest.approx(np.exp(-1.5), rel=0.2)
+
+
+def test_what_is_encoded_is_the_posterior() -> None:
+    class Encoder(nn.Module):
+        def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+            return images.mean((2, 3)), -images.mean((2, 3))
+
+    images = normals(300 * 3, 16).view(300, 3, 4, 4)
+    found = encoded(Encoder(), images)
+    assert found.images.shape == (300, 2, 1, 3)
+    torch.testing.assert_close(found.images[:, 0, 0], images.mean((2, 3)))
+    torch.testing.assert_close(found.images[:, 1, 0], -images.mean((2, 3)))
+
+
+def test_a_vae_is_trained_with_it_in_a_second_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It draws what the decoder draws behind what it carries, and when its stage is made longer the
+    decoder stays as it is."""
+    monkeypatch.chdir(tmp_path)
+    pictures = np.random.default_rng(0).integers(0, 256, (64, 16, 16), dtype=np.uint8)
+    np.savez("d.npz", x_train=pictures, y_train=np.zeros(64, dtype=np.int64))
+    base = ["train", "original", "--architecture", "residual-vae", "--data", "d.npz", "--quiet"]
+    base += ["--epochs", "1", "--batch-size", "16", "--latent-dim", "4", "--width", "4"]
+    base += ["--option", "flow=2", "--option", "transport=1"]
+    assert main([*base, "--option", "prior_epochs=4", "-o", "whole"]) == 0
+    made = load("whole")
+    config = json.loads(Path("whole/config.json").read_text())
+    assert config["options"]["transport"] == 1
+    assert "flow" not in config["options"]
+    assert config["about"]["recipe"]["options"]["flow"] == 2
+    u = normals(5, 4)
+    with torch.no_grad():
+        latents = made.module.transport(u)  # type: ignore[operator]
+        assert (latents - u).abs().max() > 0.01
+        torch.testing.assert_close(made(u), made.module.decode(latents))  # type: ignore[operator]
+
+    assert main([*base, "--option", "prior_epochs=2", "-o", "parts"]) == 0
+    short = load("parts").fingerprint
+    assert main([*base, "--option", "prior_epochs=4", "--resume", "-o", "parts"]) == 0
+    assert load("parts").fingerprint != short
+    first, second = (load(name).module.state_dict() for name in ("whole", "parts"))
+    decoder = [key for key in first if not key.startswith("transport.")]
+    assert all(torch.equal(first[key], second[key]) for key in decoder)
+
+
+def test_it_is_built_from_its_options() -> None:
+    small = {"latent_dim": 4, "size": 16, "width": 4, "transport": 2}
+    made = build("residual-vae", small)
+    plain = sum(p.numel() for p in build("residual-vae", small | {"transport": 0}).parameters())
+    carried = sum(p.numel() for p in Transport(4, 2).parameters())
+    assert sum(p.numel() for p in made.parameters()) == plain + carried
