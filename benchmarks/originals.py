@@ -1,6 +1,6 @@
 """How good the shipped avatar generators are, against fresh avatars.
 
-    python -m benchmarks.originals avatars-stylegan2 avatars-vae avatars-vae-flow --picture x.png
+    python -m benchmarks.originals avatars-stylegan2 avatars-vae --picture x.png
     python -m benchmarks.originals avatars      # other avatars: as good as a generator could be
 
 FID, precision and recall in the features of one judge; the share of each attribute in 10,000
