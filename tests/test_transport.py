@@ -13,6 +13,7 @@ from unfeature.cli import main
 from unfeature.datasets import ImageSet
 from unfeature.models import build
 from unfeature.models.transport import STEPS, Transport
+from unfeature.seeds import rng
 from unfeature.training import TrainConfig, fit
 from unfeature.training.prior import PriorSession, encoded
 
@@ -119,9 +120,19 @@ def test_a_vae_is_trained_with_it_in_a_second_stage(
     assert all(torch.equal(first[key], second[key]) for key in decoder)
 
 
-def test_it_is_built_from_its_options() -> None:
+def test_in_a_generator_it_stays_as_it_is() -> None:
+    """Its weights are no parameters, are saved, and let the gradient through to the latents."""
     small = {"latent_dim": 4, "size": 16, "width": 4, "transport": 2}
     made = build("residual-vae", small)
-    plain = sum(p.numel() for p in build("residual-vae", small | {"transport": 0}).parameters())
-    carried = sum(p.numel() for p in Transport(4, 2).parameters())
-    assert sum(p.numel() for p in made.parameters()) == plain + carried
+    plain = build("residual-vae", small | {"transport": 0})
+    assert [name for name, _ in made.named_parameters()] == [
+        name for name, _ in plain.named_parameters()
+    ]
+    saved = {key for key in made.state_dict() if key.startswith("transport.")}
+    assert saved == {f"transport.{key}" for key in Transport(4, 2).state_dict()}
+    made.transport.write.weight.normal_(generator=rng(0, "test"))  # type: ignore[union-attr, operator]
+    u = normals(3, 4).requires_grad_(True)
+    made.decode(made.transport(u)).square().sum().backward()  # type: ignore[operator]
+    assert u.grad is not None
+    assert u.grad.abs().min() > 0
+    assert made.project.weight.grad is not None  # type: ignore[union-attr]

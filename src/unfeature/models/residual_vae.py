@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from unfeature.errors import UserError
 from unfeature.models.flow import Flow, gaussian
 from unfeature.models.judge_features import PerceptualDistance
-from unfeature.models.transport import Transport
+from unfeature.models.transport import Transport, fixed
 from unfeature.msssim import MSSSIM
 
 PATCH = 2
@@ -96,7 +96,7 @@ class ResidualDecoder(nn.Module):
         width, max_width: at side r there are min(max_width, width · size / r) channels.
         flow: coupling layers of the flow that turns the normals into the latents that are decoded;
             without, these are the normals.
-        transport: blocks of a `Transport` that does so instead.
+        transport: blocks of a `Transport` that does so instead; it stays as it is.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class ResidualDecoder(nn.Module):
     ):
         super().__init__()
         self.flow = Flow(latent_dim, flow) if flow else None
-        self.transport = Transport(latent_dim, transport) if transport else None
+        self.transport = fixed(Transport(latent_dim, transport)) if transport else None
         self.latent_shape = (latent_dim,)
         self.image_shape = (channels, size, size)
         counts = levels(size, width, max_width)

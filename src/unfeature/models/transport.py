@@ -89,3 +89,13 @@ class Transport(nn.Module):
         z = (latents - self.mean) / self.std
         between = t[:, None] * z + (1 - t[:, None]) * u
         return (z - u - self.velocity(between, t)).square().mean()
+
+
+def fixed(transport: Transport) -> Transport:
+    """The same with buffers in the place of parameters: a prior says which latents there are, and
+    what unlearns is the decoder of these, as in the paper; so nobody trains it on."""
+    for module in transport.modules():
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            delattr(module, name)
+            module.register_buffer(name, parameter.detach())
+    return transport
