@@ -40,10 +40,12 @@ def main() -> None:
     blocks = [real[:64]]
     for name in arguments.names:
         if name == "avatars":
-            parameters, images = None, avatars.dataset(arguments.n, start=OTHER).images
+            parameters, prior, images = None, None, avatars.dataset(arguments.n, start=OTHER).images
         else:
             generator = load(name)
             parameters = sum(p.numel() for p in generator.module.parameters())
+            frozen = getattr(generator.module, "transport", None)
+            prior = frozen and sum(b.numel() for b in frozen.buffers())
             seeds = sample_seeds(arguments.n, 0, "originals").tolist()
             images = draw(generator, generator.latents_from_seeds(seeds))
         blocks.append(images[:64])
@@ -57,6 +59,7 @@ def main() -> None:
                 {
                     "generator": name,
                     "parameters": parameters,
+                    "frozen prior": prior,
                     "fid": round(fid(found, wanted), 3),
                     "precision": round(shape.precision, 3),
                     "recall": round(shape.recall, 3),

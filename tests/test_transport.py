@@ -1,14 +1,17 @@
 """The prior that is learnt after a VAE: where it carries normals, and its own stage of training."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from unfeature import load
+from unfeature import load, resumable
+from unfeature.adapters.files import load_checkpoint
 from unfeature.cli import main
 from unfeature.datasets import ImageSet
 from unfeature.models import build
@@ -88,18 +91,16 @@ def test_what_is_encoded_is_the_posterior() -> None:
     torch.testing.assert_close(found.images[:, 1, 0], -images.mean((2, 3)))
 
 
-def test_a_vae_is_trained_with_it_in_a_second_stage(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It draws what the decoder draws behind what it carries, and when its stage is made longer the
-    decoder stays as it is."""
+@pytest.fixture
+def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """d.npz in the folder where it runs."""
     monkeypatch.chdir(tmp_path)
-    pictures = np.random.default_rng(0).integers(0, 256, (64, 16, 16), dtype=np.uint8)
-    np.savez("d.npz", x_train=pictures, y_train=np.zeros(64, dtype=np.int64))
-    base = ["train", "original", "--architecture", "residual-vae", "--data", "d.npz", "--quiet"]
-    base += ["--epochs", "1", "--batch-size", "16", "--latent-dim", "4", "--width", "4"]
-    base += ["--option", "flow=2", "--option", "transport=1"]
-    assert main([*base, "--option", "prior_epochs=4", "-o", "whole"]) == 0
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 16, 16), dtype=np.uint8)
+    np.savez("d.npz", x_train=pixels, y_train=np.zeros(64, dtype=np.int64))
+
+
+def test_a_vae_is_trained_with_it_in_a_second_stage(pictures: None) -> None:
+    assert main(command(1, "-o", "whole")) == 0
     made = load("whole")
     config = json.loads(Path("whole/config.json").read_text())
     assert config["options"]["transport"] == 1
@@ -111,13 +112,66 @@ def test_a_vae_is_trained_with_it_in_a_second_stage(
         assert (latents - u).abs().max() > 0.01
         torch.testing.assert_close(made(u), made.module.decode(latents))  # type: ignore[operator]
 
-    assert main([*base, "--option", "prior_epochs=2", "-o", "parts"]) == 0
+
+def command(epochs: int, *more: str) -> list[str]:
+    """Train a small one on d.npz."""
+    base = ["train", "original", "--architecture", "residual-vae", "--data", "d.npz", "--quiet"]
+    base += ["--epochs", str(epochs), "--batch-size", "16", "--latent-dim", "4", "--width", "4"]
+    base += ["--option", "flow=2", "--option", "transport=1", "--option", "prior_epochs=4"]
+    return [*base, *more]
+
+
+def test_stopped_in_its_second_stage_it_ends_the_same(
+    pictures: None,
+    monkeypatch: pytest.MonkeyPatch,
+    stop_at_save: Callable[[ModuleType, int], None],
+) -> None:
+    monkeypatch.setattr(resumable, "EPOCH_SECONDS", 0.0)
+    assert main(command(2, "-o", "whole")) == 0
+    stop_at_save(resumable, 4)  # two of the first stage, two of the second
+    assert main(command(2, "-o", "parts")) == 130
+    assert not Path("parts/config.json").exists()
+    assert load_checkpoint(Path("parts/prior.pt"))["standing"]["epochs"] == 2
+    assert main(command(2, "--resume", "-o", "parts")) == 0
+    assert load("parts").fingerprint == load("whole").fingerprint
+
+
+def test_when_the_first_stage_goes_on_the_second_begins_anew(pictures: None) -> None:
+    assert main(command(1, "-o", "parts")) == 0
     short = load("parts").fingerprint
-    assert main([*base, "--option", "prior_epochs=4", "--resume", "-o", "parts"]) == 0
+    assert main(command(2, "--resume", "-o", "parts")) == 0
     assert load("parts").fingerprint != short
-    first, second = (load(name).module.state_dict() for name in ("whole", "parts"))
-    decoder = [key for key in first if not key.startswith("transport.")]
-    assert all(torch.equal(first[key], second[key]) for key in decoder)
+    assert load_checkpoint(Path("parts/prior.pt"))["of"]["after"] == 8
+
+
+def test_a_training_begun_anew_leaves_no_prior_of_before(
+    pictures: None, stop_at_save: Callable[[ModuleType, int], None]
+) -> None:
+    assert main(command(1, "-o", "parts")) == 0
+    assert Path("parts/prior.pt").exists()
+    stop_at_save(resumable, 1)
+    assert main(command(1, "--beta", "2", "-o", "parts")) == 130
+    assert not Path("parts/prior.pt").exists()
+    assert main(command(1, "--beta", "2", "--resume", "-o", "parts")) == 0
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--option", "perceptual=0.2"], "perceptual weighs what a judge sees; give --judge"),
+        (
+            ["--option", "transport=0"],
+            "prior_epochs is of the transport; give --option transport=3",
+        ),
+        (["--start", "avatars-vae"], "--start: this VAE's prior was learnt after it"),
+    ],
+)
+def test_options_that_do_not_fit(
+    pictures: None, capsys: pytest.CaptureFixture[str], more: list[str], message: str
+) -> None:
+    assert main(command(1, *more, "-o", "out")) != 0
+    assert message in capsys.readouterr().err
+    assert not Path("out/config.json").exists()
 
 
 def test_in_a_generator_it_stays_as_it_is() -> None:

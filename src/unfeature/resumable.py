@@ -13,6 +13,8 @@ from unfeature.errors import UserError, first_line
 from unfeature.progress import Progress
 from unfeature.training import Session, Standing, TrainConfig, fit
 
+CHECKPOINTS = ("checkpoint.pt", "prior.pt")
+"""Their files' names, in the order of a training's stages."""
 CHECKPOINT_SECONDS, EPOCH_SECONDS = 300.0, 30.0
 """Between two checkpoints amid an epoch, and at least before one at an epoch's end."""
 
@@ -24,26 +26,36 @@ def fit_saved(
     arguments: Any,
     progress: Progress,
     *,
-    name: str = "checkpoint.pt",
+    stage: int = 0,
     **own: Any,
 ) -> nn.Module:
     """Train to the end, with a checkpoint every few minutes and at the end, from which --resume
-    goes on; without it, an older one is deleted once there is something in its place.
+    goes on; without it, older ones of this stage and the later are deleted once there is something
+    in their place.
+
+    Args:
+        stage: of a training with several. One after the first begins anew where its checkpoint is
+            of another training: the stages before it have gone on since.
+        own: what else a checkpoint must have in common with the training that goes on from it;
+            "first" in the place of the first pictures' digest.
 
     Raises:
         UserError: the checkpoint is of another training.
     """
     output = Path(arguments.output)
     make_folder(output)
-    path = output / name
+    path, later = output / CHECKPOINTS[stage], CHECKPOINTS[stage:]
     start = Standing()
     of = config.model_dump(exclude={"epochs"})
-    of |= {"images": len(data), "first": _digest(data.images), **own}
+    of |= {"images": len(data), "first": digest(data.images), **own}
     stale = not arguments.resume
-    if arguments.resume and not path.exists():
+    saved = load_checkpoint(path) if arguments.resume and path.exists() else None
+    if stage and saved is not None and saved.get("of") != of:
+        progress.say(f"'{path}' is of another first stage: beginning this one anew")
+        stale, saved = True, None
+    if arguments.resume and saved is None and not stage:
         progress.say(f"there is no checkpoint in '{output}' yet: beginning anew")
-    elif arguments.resume:
-        saved = load_checkpoint(path)
+    if saved is not None:
         if saved.get("of") != of:
             raise UserError(
                 f"the checkpoint in '{output}' is of a training {_other(saved.get('of'), of)}; go "
@@ -68,7 +80,8 @@ def fit_saved(
             waited = time.monotonic() - saved_at
             due = waited > (CHECKPOINT_SECONDS if now.batches else EPOCH_SECONDS)
             if stale:  # only now is it known that there will be something in its place
-                path.unlink(missing_ok=True)
+                for name in later:
+                    (output / name).unlink(missing_ok=True)
                 stale = False
             if due or now.epochs == config.epochs:
                 state = {"standing": vars(now), "of": of, "session": session.state_dict()}
@@ -77,7 +90,7 @@ def fit_saved(
     return session.model
 
 
-def _digest(images: Tensor) -> str:
+def digest(images: Tensor) -> str:
     """16 hex digits of the first few pictures: data in another place are the same data."""
     return hashlib.sha256(images[:64].contiguous().numpy().tobytes()).hexdigest()[:16]
 

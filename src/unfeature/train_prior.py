@@ -10,7 +10,7 @@ from unfeature import models
 from unfeature.generator import GeneratorSpec
 from unfeature.models.transport import Transport
 from unfeature.progress import Progress
-from unfeature.resumable import fit_saved
+from unfeature.resumable import digest, fit_saved
 from unfeature.seeds import derive
 from unfeature.training import TrainConfig, VAESession
 from unfeature.training.prior import PriorSession, encoded
@@ -33,7 +33,8 @@ def fit_prior(
         torch.manual_seed(derive(seed, "prior weights"))
         transport = Transport(posteriors.images.shape[-1], blocks).to(session.device)
     stage = PriorSession(transport, posteriors.images.to(session.device), config)
-    learnt = fit_saved(stage, posteriors, config, arguments, progress, name="prior.pt")
+    of = {"first": digest(images), "after": session.steps, "blocks": blocks}
+    learnt = fit_saved(stage, posteriors, config, arguments, progress, stage=1, **of)
     options = {key: value for key, value in spec.options.items() if key != "flow"}
     options["transport"] = blocks
     module = models.build(spec.architecture, options)

@@ -30,14 +30,14 @@ class FinetuneGAN(AdversarialConfig):
 
 
 class FinetuneVAE(TrainedConfig):
-    """By the evidence lower bound of the data without the feature, in the form that residual VAEs
-    are trained by (`CalibratedLikelihood`)."""
+    """By the evidence lower bound of the data without the feature, with the likelihood of residual
+    VAEs (`CalibratedLikelihood`), without a judge, and N(0, I) for the prior of its latents."""
 
     kind: Literal["finetune-vae"] = "finetune-vae"
     encoder_steps: int = Field(1000, ge=1)
     """Updates in which an encoder for the original is made, from its own pictures."""
     beta: float = Field(1.0, ge=0)
-    """Weight of the KL term; that of the original's training, where it is known."""
+    """Weight of the KL term; near that of the original's training, where it is known."""
 
 
 def finetune_gan(problem: Problem, config: FinetuneGAN) -> Generator:

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from unfeature.errors import UserError
 from unfeature.models.flow import Flow, gaussian
 from unfeature.models.judge_features import PerceptualDistance
-from unfeature.models.transport import Transport, fixed
+from unfeature.models.transport import Transport, frozen
 from unfeature.msssim import MSSSIM
 
 PATCH = 2
@@ -111,7 +111,7 @@ class ResidualDecoder(nn.Module):
     ):
         super().__init__()
         self.flow = Flow(latent_dim, flow) if flow else None
-        self.transport = fixed(Transport(latent_dim, transport)) if transport else None
+        self.transport = frozen(Transport(latent_dim, transport)) if transport else None
         self.latent_shape = (latent_dim,)
         self.image_shape = (channels, size, size)
         counts = levels(size, width, max_width)

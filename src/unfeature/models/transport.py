@@ -91,7 +91,7 @@ class Transport(nn.Module):
         return (z - u - self.velocity(between, t)).square().mean()
 
 
-def fixed(transport: Transport) -> Transport:
+def frozen(transport: Transport) -> Transport:
     """The same with buffers in the place of parameters: a prior says which latents there are, and
     what unlearns is the decoder of these, as in the paper; so nobody trains it on."""
     for module in transport.modules():

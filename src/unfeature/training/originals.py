@@ -90,6 +90,7 @@ def original_session(
             session: Session = GANSession(module, DCGANDiscriminator(**helper).to(device), config)
         elif isinstance(module, ResidualDecoder):
             assert isinstance(settings, VAEConfig)
+            _require_partners(settings, judged=judge is not None)
             perceptual = judge and PerceptualDistance(JudgeFeatures(*judge).to(device))
             loss = CalibratedLikelihood(
                 height, device=device, perceptual=perceptual, weight=settings.perceptual
@@ -123,8 +124,13 @@ def begin_with(module: nn.Module, start: nn.Module) -> None:
     """Set the module's weights to those of one that is trained.
 
     Raises:
-        UserError: they do not fit.
+        UserError: they do not fit, or are those of a VAE whose prior was learnt afterwards.
     """
+    if getattr(start, "transport", None) is not None:
+        raise UserError(
+            "--start: this VAE's prior was learnt after it, from an encoder that is not saved with "
+            "it, so its training cannot be gone on with; train anew"
+        )
     shapes = [{k: v.shape for k, v in m.state_dict().items()} for m in (module, start)]
     if shapes[0] != shapes[1]:
         raise UserError(
@@ -132,6 +138,15 @@ def begin_with(module: nn.Module, start: nn.Module) -> None:
             "the architecture and options that its config.json names"
         )
     module.load_state_dict(start.state_dict())
+
+
+def _require_partners(settings: VAEConfig, *, judged: bool) -> None:
+    """Raise where an option is given without what it is of."""
+    given = settings.model_fields_set
+    if "perceptual" in given and not judged:
+        raise UserError("--option perceptual weighs what a judge sees; give --judge, too")
+    if "prior_epochs" in given and not settings.transport:
+        raise UserError("--option prior_epochs is of the transport; give --option transport=3, too")
 
 
 def _settings(options: dict[str, Any], architecture: str) -> BaseModel | None:
