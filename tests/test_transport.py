@@ -155,6 +155,25 @@ def test_a_training_begun_anew_leaves_no_prior_of_before(
     assert main(command(1, "--beta", "2", "--resume", "-o", "parts")) == 0
 
 
+def test_its_oracle_is_trained_as_it_was(pictures: None) -> None:
+    """In both stages, here on all of the same pictures, so it is the same."""
+    assert main(command(1, "-o", "made")) == 0
+    Path("e.toml").write_text(
+        'feature = "thick"\n[generator]\nsource = "made"\n[label]\n'
+        'function = "unfeature.features.digits:thickness"\nshare = 0.3\nn = 60\n'
+    )
+    assert main(["sample", "e.toml", "-o", "run", "--quiet"]) == 0
+    assert main(["label", "run", "--quiet"]) == 0
+    assert main(["train", "oracle", "run", "--data", "d.npz", "--quiet", "-o", "oracle"]) == 0
+    config, original = (
+        json.loads(Path(f"{name}/config.json").read_text()) for name in ("oracle", "made")
+    )
+    assert config["about"]["without"] == "thick"
+    assert config["options"] == original["options"]
+    assert config["about"]["recipe"] == original["about"]["recipe"]
+    assert load("oracle").fingerprint == load("made").fingerprint  # none of these pictures is thick
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
