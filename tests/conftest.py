@@ -13,6 +13,8 @@ import torch
 from unfeature.generator import Generator, GeneratorSpec, draw
 from unfeature.labelers import FunctionLabeler
 from unfeature.labels import LatentSet, label
+from unfeature.models.resnet import ResNet
+from unfeature.seeds import rng
 
 TOY = '''
 import torch
@@ -135,6 +137,18 @@ def initial_weights() -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         yield
+
+
+@pytest.fixture
+def noise() -> torch.Tensor:
+    """32 pictures, 3×16×16, in [−1, 1]."""
+    return torch.rand(32, 3, 16, 16, generator=rng(0, "test")) * 2 - 1
+
+
+@pytest.fixture
+def untrained(initial_weights: None) -> ResNet:
+    """A judge of such pictures that has learnt nothing."""
+    return ResNet(outputs=2, width=4, stem_stride=1).eval().requires_grad_(False)
 
 
 @pytest.fixture(scope="session")

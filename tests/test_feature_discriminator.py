@@ -2,7 +2,7 @@ from copy import deepcopy
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from unfeature.datasets import ImageSet
 from unfeature.models.feature_discriminator import (
@@ -11,7 +11,6 @@ from unfeature.models.feature_discriminator import (
     generator_loss,
 )
 from unfeature.models.resnet import ResNet
-from unfeature.seeds import rng
 from unfeature.training import Standing, TrainConfig, fit
 from unfeature.training.originals import original_session
 
@@ -19,22 +18,12 @@ OPTIONS = {"latent_dim": 4, "w_dim": 4, "width": 4, "max_width": 8, "mapping_lay
 pytestmark = pytest.mark.usefixtures("initial_weights")
 
 
-@pytest.fixture
-def pictures() -> Tensor:
-    return torch.rand(32, 3, 16, 16, generator=rng(0, "test")) * 2 - 1
-
-
-@pytest.fixture
-def judge() -> nn.Module:
-    return ResNet(outputs=2, width=4, stem_stride=1).eval().requires_grad_(False)
-
-
-def test_a_head_learns_to_tell_and_a_picture_to_please(judge: ResNet, pictures: Tensor) -> None:
-    made = FeatureDiscriminator(judge, pictures, width=8)
-    drawn = (pictures * 0.3).requires_grad_(True)
-    before = [p.clone() for p in judge.parameters()]
+def test_a_head_learns_to_tell_and_a_picture_to_please(untrained: ResNet, noise: Tensor) -> None:
+    made = FeatureDiscriminator(untrained, noise, width=8)
+    drawn = (noise * 0.3).requires_grad_(True)
+    before = [p.clone() for p in untrained.parameters()]
     optimizer = torch.optim.Adam(made.heads.parameters(), 1e-2)
-    real = made.features(pictures)
+    real = made.features(noise)
     losses = []
     for _ in range(40):
         fake = [x.detach() for x in made.features(drawn)]
@@ -48,15 +37,15 @@ def test_a_head_learns_to_tell_and_a_picture_to_please(judge: ResNet, pictures: 
     (slope,) = torch.autograd.grad(score, drawn)
     better = generator_loss(made(made.features(drawn - 0.5 * slope / slope.abs().max())))
     assert better < score
-    assert all(torch.equal(a, b) for a, b in zip(before, judge.parameters(), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(before, untrained.parameters(), strict=True))
 
 
-def test_it_joins_a_training_late_and_resumes_bit_for_bit(judge: ResNet, pictures: Tensor) -> None:
-    data = ImageSet(pictures, torch.zeros(len(pictures), dtype=torch.long), ("a",))
+def test_it_joins_a_training_late_and_resumes_bit_for_bit(untrained: ResNet, noise: Tensor) -> None:
+    data = ImageSet(noise, torch.zeros(len(noise), dtype=torch.long), ("a",))
 
     def session(epochs: int, *, judged: bool = True):  # type: ignore[no-untyped-def]
         config = TrainConfig(epochs=epochs, batch_size=8, learning_rate=2e-3)
-        given = (judge, pictures) if judged else None
+        given = (untrained, noise) if judged else None
         made = original_session("stylegan2", (3, 16, 16), config, judge=given, **OPTIONS)
         return made[0], config
 
