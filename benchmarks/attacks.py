@@ -71,7 +71,7 @@ def as_table(rows: dict[str, dict[str, Any]]) -> str:
     intervals."""
     points = next(iter(rows.values()))["gradient"]
     radii = ["∞" if point["epsilon"] is None else f"{point['epsilon']:g}" for point in points]
-    known = ("random", "along z_e", "along z_e found anew", "from f's answers")
+    known = ("random", "along z_e", "along z_e found anew", "from f's answers", "any of these")
     others = [name for name in known if all(name in row for row in rows.values())]
     closely = all("rests" in row["gradient"][-1] for row in rows.values())
     rest = [f"a rest, ε = {radii[-1]}"] if closely else []

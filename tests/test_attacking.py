@@ -60,6 +60,10 @@ def test_attack_from_the_command_line(
         assert naive == sorted(naive)  # a stronger budget never lowers success
         assert points[0]["queries"] >= 1
         assert points[0]["fid"] > 0
+        for k, together in enumerate(attacks["any of these"]):
+            each = [rows[k] for key, rows in attacks.items() if "epsilon" in rows[k]]
+            for key in ("naive", "judged"):
+                assert together[key]["value"] >= max(row[key]["value"] for row in each)
         curve = [point["success"] for point in attacks["gradient, queries"]]
         assert curve == sorted(curve)
         if name == "original":

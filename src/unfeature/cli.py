@@ -78,7 +78,7 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"unfeature {version('unfeature')}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
 
-    demo = _command(commands, "demo", "take the glasses off the shipped avatars StyleGAN2", do.demo)
+    demo = _command(commands, "demo", "take the glasses off the shipped VAE's faces", do.demo)
     demo.add_argument(
         "name", nargs="?", default="faces", help="faces or digits (default: %(default)s)"
     )

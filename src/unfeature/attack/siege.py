@@ -17,6 +17,7 @@ from unfeature.attack.outcome import PictureGate, Seen, outcome
 from unfeature.attack.pgd import pgd
 from unfeature.attack.random_search import random_search
 from unfeature.attack.region import plausible
+from unfeature.attack.together import Together
 from unfeature.config import AttackTable
 from unfeature.errors import UserError
 from unfeature.evaluate.features import Extractor
@@ -58,7 +59,8 @@ class Siege:
         plain values.
 
         Latents outside the plausible region are left out. What a smaller radius finds counts for a
-        larger one.
+        larger one. "any of these" counts a latent from which any of the attacks succeeds, as an
+        attacker would who has tried them all.
 
         Raises:
             UserError: a direction of another shape, or no latent in the region.
@@ -88,18 +90,23 @@ class Siege:
                 seed=seed,
             )
         found: dict[str, Any] = {}
+        together = [Together.none(len(latents)) for _ in table.epsilons]
         for name, attack in attacks.items():
             best: Found | None = None
             seen: Seen | None = None
             found[name] = []
-            for epsilon in table.epsilons:
+            for k, epsilon in enumerate(table.epsilons):
                 now = attack(generator, self.attacker.score, latents, region, table.at(epsilon))
                 best = now if best is None else stronger(best, now)
-                radius = epsilon if epsilon < float("inf") else None  # JSON has no infinity
                 row, seen = self._row(generator, best, seen)
-                found[name].append({"epsilon": radius, **row})
+                found[name].append({"epsilon": _radius(epsilon), **row})
+                together[k] = together[k].joined(best, seen)
             if name in ("gradient", "random"):  # the last radius alone
                 found[f"{name}, queries"] = spent(now, table.steps * table.restarts)
+        found["any of these"] = [
+            {"epsilon": _radius(epsilon), **each.row()}
+            for epsilon, each in zip(table.epsilons, together, strict=True)
+        ]
         return found
 
     def _row(
@@ -114,6 +121,11 @@ class Siege:
             features, logits = self.extractor(images)
             row |= {"fid": fid(features, self.wanted), "is": inception_score(logits)}
         return row, seen
+
+
+def _radius(epsilon: float) -> float | None:
+    """None for an infinite one: JSON has no infinity."""
+    return epsilon if epsilon < float("inf") else None
 
 
 def stronger(smaller: Found, larger: Found) -> Found:

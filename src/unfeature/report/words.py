@@ -153,11 +153,11 @@ def attack_text(found: dict[str, Any]) -> list[str]:
 
 
 def _weak(original: dict[str, Any] | None) -> list[str]:
-    """A warning where the attack does not bring the feature into nearly all of the original's
-    pictures."""
+    """A warning where the attacks together do not bring the feature into nearly all of the
+    original's pictures."""
     if not original:
         return []
-    point = original["gradient"][-1]
+    point = original.get("any of these", original["gradient"])[-1]
     if point["judged"]["value"] >= STRONG:
         return []
     radius = "∞" if point["epsilon"] is None else f"{point['epsilon']:g}"
