@@ -7,18 +7,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from unfeature.attack.base import climbed
 from unfeature.attack.direction import along, refitted
 from unfeature.attack.informed import informed
 from unfeature.attack.outcome import PictureGate, outcome
-from unfeature.attack.pgd import begin, pgd
+from unfeature.attack.pgd import MOMENTUM, begin, pgd, uphill
 from unfeature.attack.random_search import random_search
 from unfeature.attack.region import Ball, Ellipsoid, Region, Shell, into_both, plausible
-from unfeature.config import AttackConfig
+from unfeature.attack.siege import Siege
+from unfeature.config import AttackConfig, AttackTable
 from unfeature.errors import UserError
 from unfeature.evaluate import Extractor
 from unfeature.generator import Generator, draw
-from unfeature.labelers import FunctionLabeler
+from unfeature.labelers import ClassifierLabeler, FunctionLabeler
+from unfeature.labelers.classifier import Climbing
 
 REGION = Shell.of_prior(8)
 ATTACKS = {"pgd": pgd, "random": random_search}
@@ -142,17 +143,19 @@ def test_no_budget_changes_nothing(
     assert torch.equal(found.success, rare.score(toy(latents)) > 0)
 
 
+@pytest.mark.parametrize("seed", range(4))
 def test_a_common_feature_is_found_and_the_gradient_is_worth_something(
-    toy: Generator, corner: FunctionLabeler, rare: FunctionLabeler, latents: Tensor
+    seed: int, toy: Generator, corner: FunctionLabeler, rare: FunctionLabeler
 ) -> None:
+    latents = REGION.inside(toy.latents_from_seeds(range(1000 * seed, 1000 * seed + 300)))
     config = AttackConfig(epsilon=2.0, steps=10, restarts=2)
-    common = pgd(toy, corner.score, latents, REGION, config)
+    common = pgd(toy, corner.score, latents, REGION, config, seed=seed)
     assert common.success.double().mean() >= 0.95
-    climbed_, tried = (
-        attack(toy, rare.score, latents, REGION, config).success.double().mean()
+    climbed, tried = (
+        attack(toy, rare.score, latents, REGION, config, seed=seed).success.double().mean()
         for attack in (pgd, random_search)
     )
-    assert climbed_ > tried + 0.1
+    assert climbed > tried + 0.1
 
 
 @pytest.mark.parametrize("name", ATTACKS)
@@ -172,12 +175,157 @@ def test_a_stronger_budget_never_finds_less(
     assert success(epsilon=float("inf")).sum() > base.sum()
 
 
-def test_losses_climb_the_same_way_until_they_are_content() -> None:
-    scores = torch.tensor([-3.0, -0.5, 0.5, 9.0], requires_grad=True)
-    for name, last in (("logit", True), ("margin", False), ("cross-entropy", True)):
-        (slope,) = torch.autograd.grad(climbed(name, scores, 1.0).sum(), scores)  # type: ignore[arg-type]
-        assert (slope[:3] > 0).all()
-        assert bool(slope[3] > 0) is last
+@pytest.fixture
+def classes() -> ClassifierLabeler:
+    """Three classes of the toy's pictures, by the means of three of their quarters."""
+
+    def quarters(images: Tensor) -> Tensor:
+        means = nn.functional.avg_pool2d(images, 8).flatten(1)
+        return 6 * means[:, :3] - 2
+
+    return ClassifierLabeler(quarters, "quarters", target=0)
+
+
+def test_losses_of_several_classes_climb_different_things(
+    toy: Generator, latents: Tensor, classes: ClassifierLabeler
+) -> None:
+    config = AttackConfig(epsilon=1.0, steps=8, restarts=1, confidence=50.0)
+    names = ("log-odds", "logit", "margin")
+    ends: dict[str, Tensor] = {}
+    for name in names:
+        climb = Climbing(classes, name)  # type: ignore[arg-type]
+        found = pgd(toy, classes.score, latents, REGION, config, climb=climb)
+        torch.testing.assert_close(found.scores, classes.score(toy(found.latents)))
+        ends[name] = toy(found.latents)
+        images = toy(latents)
+        logits = classes.module(images)
+        scores, height = climb(images)
+        assert torch.equal(scores, classes.score(images))
+        expected = {
+            "log-odds": scores,
+            "logit": logits[:, 0],
+            "margin": logits[:, 0] - logits[:, 1:].amax(1),
+        }
+        assert torch.equal(height, expected[name])
+    # who climbs the logit alone ends higher in it, and lets other classes rise along
+    own = {name: classes.module(images)[:, 0].mean() for name, images in ends.items()}
+    odds = {name: classes.score(images).mean() for name, images in ends.items()}
+    assert own["logit"] > own["margin"]
+    assert odds["log-odds"] > odds["logit"]
+
+
+def test_attributes_have_one_loss(toy: Generator, latents: Tensor, classes: Any) -> None:
+    from dataclasses import replace
+
+    images = toy(latents[:9])
+    for labeler in (
+        replace(classes, independent=True),
+        ClassifierLabeler(lambda x: x.flatten(1).mean(1), "mean"),
+    ):
+        for name in ("logit", "margin"):
+            scores, height = Climbing(labeler, name)(images)  # type: ignore[arg-type]
+            assert torch.equal(scores, height)
+
+
+def test_the_steps_are_those_of_the_docstring() -> None:
+    """Auto-PGD's momentum and halving, beside a plain loop with the gradient written by hand."""
+    goal = torch.tensor([[0.3, 0.1]])
+    everywhere = Shell(0.0, 1e9)
+    start = torch.tensor([[0.0, -0.2]])
+    config = AttackConfig(epsilon=1.0, steps=12, restarts=1, confidence=1e9)
+    asked: list[Tensor] = []
+
+    def score(z: Tensor) -> Tensor:
+        asked.append(z.detach())
+        return -(z - goal).square().sum(1)
+
+    pgd(lambda z: z, score, start, everywhere, config)
+    ball = Ball(start, 1.0)
+    size, waited, best = torch.ones(1), 0, -float("inf")
+    now = before = start
+    for step, z in enumerate(asked):
+        torch.testing.assert_close(z, now)
+        height = -(now - goal).square().sum().item()
+        waited = 0 if height > best else waited + 1
+        best = max(best, height)
+        if waited == 3:
+            size, waited = size / 2, 0
+        moved = into_both(now + uphill(goal - now, "l2", size), ball, everywhere)
+        ahead = now + MOMENTUM * (moved - now) + (1 - MOMENTUM) * (now - before)
+        now, before = into_both(ahead if step else moved, ball, everywhere), now
+    assert MOMENTUM == 0.75
+    assert size.item() < 1  # it overshot, and halved
+
+
+def test_rows_that_succeed_are_drawn_no_more(toy: Generator, latents: Tensor) -> None:
+    drawn: list[int] = []
+    latents = latents[:200]  # one batch
+
+    def counting(z: Tensor) -> Tensor:
+        drawn.append(len(z))
+        return toy(z)
+
+    def score(images: Tensor) -> Tensor:
+        return images.flatten(1).mean(1) * 20 - 1
+
+    config = AttackConfig(epsilon=1.0, steps=5, restarts=2, confidence=0.0)
+    for attack in (pgd, random_search, partial(along, direction=torch.eye(8)[0])):
+        drawn.clear()
+        found = attack(counting, score, latents, REGION, config)  # type: ignore[operator]
+        assert drawn[0] == len(latents)
+        assert sum(drawn) == found.queries.sum()
+        assert 0 < found.success.sum() < len(latents)
+        assert drawn == sorted(drawn, reverse=True)
+
+
+def test_attacks_in_an_ellipsoid(toy: Generator, rare: FunctionLabeler) -> None:
+    """As in w, whose latents lie in no shell."""
+    skew = torch.randn(8, 8, generator=torch.Generator().manual_seed(0)) / 3
+
+    def drawn(w: Tensor) -> Tensor:
+        return toy(w @ skew)
+
+    samples = torch.randn(3000, 8, generator=torch.Generator().manual_seed(1))
+    samples = samples @ torch.linalg.inv(skew)
+    region = Ellipsoid.of_samples(samples)
+    centers = region.inside(samples[:200])
+    size = samples.std(0).mean().item()
+    config = AttackConfig(epsilon=size, steps=8, restarts=2)
+    found = pgd(drawn, rare.score, centers, region, config)
+    assert region.contains(found.latents).all()
+    assert ((found.latents - centers).norm(dim=1) <= size * 1.002).all()
+    tried = random_search(drawn, rare.score, centers, region, config)
+    at_first = (rare.score(drawn(centers)) > 0).double().mean()
+    assert found.success.double().mean() > tried.success.double().mean() > at_first
+    small = pgd(drawn, rare.score, centers, region, config.model_copy(update={"batch_size": 9}))
+    assert torch.equal(found.success, small.success)
+
+
+def test_what_knows_more_keeps_the_rules_too(
+    toy: Generator, rare: FunctionLabeler, latents: Tensor
+) -> None:
+    unit = torch.ones(8) / 8**0.5
+    attacks = [
+        partial(along, direction=unit),
+        partial(informed, original=toy, direction=unit, threshold=0.1),
+    ]
+    for attack in attacks:
+        none = AttackConfig(epsilon=0.0, steps=4, restarts=2)
+        assert torch.equal(attack(toy, rare.score, latents, REGION, none).latents, latents)
+        config = AttackConfig(epsilon=1.0, steps=5, restarts=2)
+        found = attack(toy, rare.score, latents, REGION, config)
+        few = config.model_copy(update={"batch_size": 7})
+        small = attack(toy, rare.score, latents, REGION, few)
+        assert torch.equal(found.success, small.success)
+        torch.testing.assert_close(found.latents, small.latents, atol=1e-3, rtol=1e-3)
+        assert ((found.latents - latents).norm(dim=1) <= 1.001).all()
+
+
+def test_a_siege_depends_on_no_batch(toy: Generator, rare: FunctionLabeler) -> None:
+    siege = Siege(rare, rare, None, torch.ones(8), original=toy)
+    table = AttackTable(steps=4, restarts=2, epsilons=(0.5, float("inf")))
+    few = table.model_copy(update={"batch_size": 7})
+    assert siege.of(toy, list(range(50)), table) == siege.of(toy, list(range(50)), few)
 
 
 def test_the_direction_attack_finds_what_lies_along_it(

@@ -18,14 +18,17 @@ from unfeature.attack.siege import Siege, stronger
 from unfeature.attacking import attack_run, attack_weights
 from unfeature.cli import main
 from unfeature.config import AttackTable
+from unfeature.erase import threshold_for
 from unfeature.errors import UserError
 from unfeature.evaluate.verdict import judged
 from unfeature.folder import RunFolder
 from unfeature.generator import Generator, draw
 from unfeature.labelers import FunctionLabeler
+from unfeature.labels import LatentSet
 from unfeature.progress import Progress
 from unfeature.report.plots import relearning_curves
 from unfeature.report.words import attack_table, attack_text
+from unfeature.target import TargetVector
 
 QUICK = [
     *("--set", "attack.n=60", "--set", "attack.steps=4", "--set", "attack.restarts=2"),
@@ -53,6 +56,7 @@ def test_attack_from_the_command_line(
     assert set(found["generators"]) == {"original", "unlearned", "oracle"}
     assert found["attacker"].startswith("classifier distilled")
     assert not found["same"]
+    assert found["labelled"] == {"judge": True, "attacker": False}
     for name, attacks in found["generators"].items():
         points = attacks["gradient"]
         assert [point["epsilon"] for point in points] == [0, 1, None]
@@ -111,6 +115,8 @@ def test_mistakes(finished: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "classifier is the judge" in says("--set", elsewhere)
     assert main(["attack", finished, *QUICK, "--set", judge, "--allow-same-judge"]) == 0
     assert "fooled counts as success" in capsys.readouterr().out
+    assert main(["report", finished, "--quiet"]) == 0
+    assert "fooled counts as success" in Path("out/report.html").read_text()
     assert "epsilons must be radii of 0" in says("--set", "attack.epsilons=[-1, 2]")
     assert "must rise" in says("--set", "attack.epsilons=[2, 1]")
     assert "changes only attack" in says("--set", "label.n=3")
@@ -130,9 +136,37 @@ def test_mistakes(finished: str, capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
+def test_the_gate_that_is_attacked_is_the_run_s(
+    toml: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who knows t is given that of the paper's gate; where pictures decided there is none."""
+    asked: list[float | None] = []
+    of = Siege.of
+
+    def watched(self: Siege, *arguments: Any, **more: Any) -> dict[str, Any]:
+        asked.append(self.threshold)
+        return of(self, *arguments, **more)
+
+    monkeypatch.setattr(Siege, "of", watched)
+    for gate in ("paper", "image"):
+        short = ["--set", f"erase.gate={gate}", "--set", "unlearn.steps=2", "--quiet"]
+        short += ["--set", "unlearn.rounds=1"]
+        assert main(["run", str(toml), "-o", gate, *short]) == 0
+        assert main(["attack", gate, *QUICK]) == 0
+    linear, none = asked[0], asked[-1]
+    run = RunFolder.open(Path("paper"))
+    labels = LatentSet.load(run.labels)
+    expected = threshold_for(labels, TargetVector.load(run.target), "paper")
+    assert linear == pytest.approx(expected)
+    assert none is None
+
+
 def test_it_is_said_where_nonsense_counts() -> None:
     found = {"attacker": "a", "judge": "b", "same": False, "gated": True, "generators": {}}
     assert attack_text(found) == ["attacker: a; judge: b"]
+    taught = {**found, "labelled": {"judge": True, "attacker": True}}
+    assert "the judge is what labelled" in attack_text(taught)[1]
+    assert "training asked, and has defended" in attack_text(taught)[2]
     assert "no gate: every picture" in attack_text({**found, "gated": False})[1]
 
 

@@ -72,7 +72,7 @@ def attack_run(
             f"the attack climbs the gradient of its classifier, and '{attacker.name}' has none; "
             "name another under [attack.classifier]"
         )
-    same = same_classifier(attacker, panel.judge) or same_function(attacker, panel.judge)
+    same = _same(attacker, panel.judge)
     if same and not allow_same_judge:
         raise UserError(
             f"the attacker's classifier is the judge ({attacker.name}), so being fooled would "
@@ -106,6 +106,10 @@ def attack_run(
         "judge": panel.judge.name,
         **({"closer": closer.name} if closer is not None else {}),
         "same": same,
+        "labelled": {
+            "judge": _same(panel.judge, panel.gate),
+            "attacker": _same(attacker, panel.gate),
+        },
         "gated": gate is not None,
         "budget": table.model_dump(exclude={"classifier", "epsilon", "epsilons"}),
         "generators": {},
@@ -123,6 +127,10 @@ def attack_run(
     found["seconds"] = round(time.perf_counter() - began, 1)
     write_json(run.attack, found)
     return found
+
+
+def _same(a: Labeler, b: Labeler) -> bool:
+    return same_classifier(a, b) or same_function(a, b)
 
 
 def attack_weights(

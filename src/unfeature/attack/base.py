@@ -4,24 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from unfeature.config import AttackConfig, LossName
+from unfeature.config import AttackConfig
 
 Draw = Callable[[Tensor], Tensor]
 Score = Callable[[Tensor], Tensor]
-
-
-def climbed(name: LossName, scores: Float[Tensor, " n"], confidence: float) -> Tensor:
-    """What an attack maximises: s; min(s, twice the confidence); or log σ(s), with s > 0 where the
-    classifier sees the feature."""
-    if name == "logit":
-        return scores
-    if name == "margin":
-        return scores.clamp(max=2 * confidence + 1e-6)
-    return F.logsigmoid(scores)
+Climb = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""Images → the classifier's scores, and what is climbed in their place."""
 
 
 @dataclass(frozen=True)

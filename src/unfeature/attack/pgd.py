@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unfeature.attack.base import Draw, Found, Score, climbed, in_batches
+from unfeature.attack.base import Climb, Draw, Found, Score, in_batches
 from unfeature.attack.region import Ball, Region, into_both
 from unfeature.config import AttackConfig, Norm
 from unfeature.seeds import rng
@@ -35,6 +35,7 @@ def pgd(
     region: Region,
     config: AttackConfig,
     *,
+    climb: Climb | None = None,
     seed: int = 0,
     first: int = 0,
 ) -> Found:
@@ -44,8 +45,14 @@ def pgd(
         draw: latents → images, differentiable.
         score: images → > 0 where the attacker's classifier sees the feature, differentiable.
         latents: where the searches begin; in the region.
+        climb: images → scores, and what is climbed in their place, from one pass
+            (`unfeature.labelers.classifier.Climbing`); the scores themselves when not given.
         first: the number of the first row, from which, with `seed`, its noise follows.
     """
+
+    def itself(images: Tensor) -> tuple[Tensor, Tensor]:
+        scores = score(images)
+        return scores, scores
 
     def search(found: Found, part: Tensor, start: int) -> None:
         for restart in range(config.restarts):
@@ -53,7 +60,7 @@ def pgd(
             if len(rows):
                 ball = Ball(part[rows], config.epsilon, config.norm)
                 noise = noises(part.shape[1:], rows + first + start, restart, seed)
-                _climb(draw, score, found, rows, ball, region, config, noise)
+                _climb(draw, climb or itself, found, rows, ball, region, config, noise)
 
     return in_batches(latents, config, search)
 
@@ -93,7 +100,7 @@ def reach(ball: Ball) -> Float[Tensor, " n"]:
 
 def _climb(
     draw: Draw,
-    score: Score,
+    climb: Climb,
     found: Found,
     rows: Tensor,
     ball: Ball,
@@ -109,8 +116,8 @@ def _climb(
     waited = torch.zeros_like(rows)
     for step in range(config.steps):
         here = now.detach().requires_grad_(True)
-        scores = score(draw(here))
-        (slope,) = torch.autograd.grad(climbed(config.loss, scores, config.confidence).sum(), here)
+        scores, height = climb(draw(here))
+        (slope,) = torch.autograd.grad(height.sum(), here)
         scores = scores.detach()
         found.see(rows, now, scores)
         better = scores > best

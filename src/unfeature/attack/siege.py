@@ -25,6 +25,7 @@ from unfeature.evaluate.quality import fid, inception_score
 from unfeature.evaluate.verdict import judged
 from unfeature.generator import Generator, draw
 from unfeature.labelers.base import Labeler
+from unfeature.labelers.classifier import ClassifierLabeler, Climbing
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,16 @@ class Siege:
                 f"the direction has shape {list(self.direction.shape)}, the generator's latents "
                 f"{list(generator.latent_shape)}; attack a generator of the same latent space"
             )
+        climb = None
+        if isinstance(self.attacker, ClassifierLabeler):
+            climb = Climbing(self.attacker, table.loss)
         direction = self.direction.view(generator.latent_shape).to(generator.device)
         region = plausible(generator)
         latents = region.inside(generator.latents_from_seeds(seeds))
         pictures = draw(generator, latents)
         again = refitted(latents, judged(self.attacker, pictures))
         attacks: dict[str, Callable[..., Found]] = {
-            "gradient": partial(pgd, seed=seed),
+            "gradient": partial(pgd, climb=climb, seed=seed),
             "random": partial(random_search, seed=seed),
             "along z_e": partial(along, direction=direction),
             "along z_e found anew": partial(along, direction=again),

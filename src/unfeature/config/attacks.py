@@ -8,7 +8,7 @@ from unfeature.config.base import Settings
 from unfeature.config.labels import LabelerConfig
 
 Norm = Literal["l2", "linf"]
-LossName = Literal["logit", "margin", "cross-entropy"]
+LossName = Literal["log-odds", "logit", "margin"]
 
 
 class AttackConfig(Settings):
@@ -22,8 +22,11 @@ class AttackConfig(Settings):
     """Queries of a restart."""
     restarts: int = Field(10, ge=1)
     """Searches a latent; the first begins at the latent itself, the others beside it."""
-    loss: LossName = "margin"
-    """What is climbed: the classifier's log-odds; the same up to a margin; or its cross-entropy."""
+    loss: LossName = "log-odds"
+    """What is climbed: the log-odds, log p − log(1 − p), whose direction is the cross-entropy's,
+    too; the class's logit; or its margin over the largest other (Carlini and Wagner, arXiv
+    1608.04644). They differ for a classifier of several classes; of one logit, or of attributes
+    that do not exclude each other, there is only one."""
     confidence: float = Field(1.0, ge=0)
     """A search goes on until the classifier's score is above this, in its unit; above 0 it sees the
     feature, but another judge may not yet."""

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from unfeature.adapters.devices import beside
+from unfeature.config import LossName
 from unfeature.errors import UserError, first_line
 from unfeature.labelers.base import Labeler
 
@@ -61,6 +62,11 @@ class ClassifierLabeler:
     ) -> tuple[Float[Tensor, " n"], Float[Tensor, "n k"]]:
         """The scores, and the log-odds of the attributes in `keep`, from one pass."""
         logits = answers(self.module, images, self.reference, self.image_shape)
+        others = logits[:, list(self.keep)] if self.keep else logits.new_empty(len(images), 0)
+        return self.scored(logits), others
+
+    def scored(self, logits: Float[Tensor, "n *k"]) -> Float[Tensor, " n"]:
+        """The module's logits → scores."""
         if logits.ndim == 2 and logits.shape[1] > 1:
             if not 0 <= self.target < logits.shape[1]:
                 one, many = (
@@ -73,9 +79,34 @@ class ClassifierLabeler:
             k = self.target
             odds = logits[:, k] if self.independent else _odds(logits, k)
         else:
-            odds = logits.reshape(len(images))
-        others = logits[:, list(self.keep)] if self.keep else logits.new_empty(len(images), 0)
-        return (odds - self.threshold) / self.temperature, others
+            odds = logits.reshape(len(logits))
+        return (odds - self.threshold) / self.temperature
+
+
+@dataclass(frozen=True)
+class Climbing:
+    """Images → a classifier's scores, and what an attack climbs in their place, from one pass.
+
+    Attributes:
+        loss: `attack.loss`.
+    """
+
+    labeler: ClassifierLabeler
+    loss: LossName
+
+    def __call__(
+        self, images: Float[Tensor, "n c h w"]
+    ) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
+        of = self.labeler
+        logits = answers(of.module, images, of.reference, of.image_shape)
+        scores = of.scored(logits)
+        if self.loss == "log-odds" or of.independent or logits.ndim < 2 or logits.shape[1] < 2:
+            return scores, scores
+        own = logits[:, of.target]
+        if self.loss == "logit":
+            return scores, own
+        others = torch.cat([logits[:, : of.target], logits[:, of.target + 1 :]], dim=1)
+        return scores, own - others.amax(1)
 
 
 def same_classifier(a: Labeler, b: Labeler) -> bool:

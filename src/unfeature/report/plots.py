@@ -110,7 +110,7 @@ def success_curves(generators: dict[str, Any]) -> list[str]:
     of gradient and random search against queries. `generators`: what `attack.json` says of each."""
     by_radius, axes = _axes("ε (the last point: all plausible latents)", "success, gradient attack")
     by_queries, others = _axes("pictures drawn", "naive success (dotted: random search)")
-    for color, (name, attacks) in zip(COLORS, generators.items(), strict=False):
+    for color, (name, attacks) in zip(cycle(COLORS), generators.items(), strict=False):
         points = attacks["gradient"]
         finite = [point["epsilon"] for point in points if point["epsilon"] is not None]
         far = (max(finite, default=0.0) or 1.0) * 1.5
@@ -136,7 +136,7 @@ def relearning_curves(generators: dict[str, Any]) -> str:
     """Target ratio against steps of relearning, a line for each generator and number of pictures.
     `generators`: what `attack.json` says of relearning."""
     figure, axes = _axes("steps of relearning", "target ratio")
-    for color, (name, lessons) in zip(COLORS, generators.items(), strict=False):
+    for color, (name, lessons) in zip(cycle(COLORS), generators.items(), strict=False):
         for style, row in zip(cycle(("-", "--", ":", "-.")), lessons, strict=False):
             title = f"{name}, {row['pictures']} pictures"
             axes.plot(row["steps"], row["ratios"], style, color=color, label=title)

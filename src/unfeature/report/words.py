@@ -100,6 +100,13 @@ ENCODER = {
     "keep": "the encoder is kept as it was, AND GIVES THE FEATURE AWAY",
 }
 """What became of a VAE's encoder, by `encoder.then`."""
+LABELLED = {
+    "judge": "the judge is what labelled, so training had it for a teacher: what it overlooks, it "
+    "overlooks here, too; name another under [evaluate.judge]",
+    "attacker": "the attacked classifier is the one that training asked, and has defended against; "
+    "name another under [attack.classifier]",
+}
+"""What is said where the judge or the attacker was the teacher, too."""
 STRONG = 0.95
 """An attack that brings a common feature into less than this share of the original's pictures is
 too weak to say much."""
@@ -122,6 +129,7 @@ def attack_text(found: dict[str, Any]) -> list[str]:
         )
     if found["same"]:
         lines.append("the attacker's classifier also judges: being fooled counts as success here")
+    lines += [LABELLED[who] for who, did in found.get("labelled", {}).items() if did]
     if "encoder" in found:
         lines.append(ENCODER[found["encoder"]["then"]])
     for name, row in found.get("encoder", {}).get("leaks", {}).items():
