@@ -17,6 +17,7 @@ from unfeature.attacking import attack_weights
 from unfeature.folder import RunFolder
 from unfeature.place import Place
 from unfeature.progress import Progress
+from unfeature.report.words import spanned
 from unfeature.settings import read_experiment
 
 BUDGET = ("attack.inversions=100", "attack.relearn=[0,10,100]")
@@ -60,7 +61,7 @@ def as_table(rows: dict[str, dict[str, Any]]) -> str:
     for name, row in rows.items():
         found = row["inversion"]
         likely = "–" if found["likely"] is None else f"{found['likely']['value']:.2f}"
-        cells = [name, f"{found['l1']['value']:.4f}", f"{found['back']['value']:.0%}", likely]
+        cells = [name, f"{found['l1']['value']:.4f}", spanned(found["back"], ".0%"), likely]
         cells += [_course(lesson) for lesson in row["relearning"]] or ["–"] * len(lessons)
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
@@ -68,7 +69,8 @@ def as_table(rows: dict[str, dict[str, Any]]) -> str:
 
 def _course(lesson: dict[str, Any]) -> str:
     half = "never half" if lesson["half"] is None else f"half after {lesson['half']}"
-    return f"{lesson['ratios'][0]:.1%} → {lesson['ratios'][-1]:.1%}, {half}"
+    first, last = lesson["ratios"][0], lesson["ratios"][-1]
+    return f"{first['value']:.1%} → {spanned(last, '.1%')}, {half}"
 
 
 if __name__ == "__main__":

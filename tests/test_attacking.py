@@ -13,7 +13,7 @@ import unfeature
 from unfeature.attack.base import Found
 from unfeature.attack.inversion import inverted
 from unfeature.attack.region import Ellipsoid, Shell
-from unfeature.attack.relearning import half_back, relearned
+from unfeature.attack.relearning import half_back, looks, relearned
 from unfeature.attack.siege import Siege, stronger
 from unfeature.attacking import attack_run, attack_weights
 from unfeature.cli import main
@@ -273,18 +273,28 @@ def test_relearning_needs_pictures_of_the_feature(toy: Generator, corner: Functi
     having, lacking = pictures[shows], pictures[~shows]
     darker = toy.copy()
     darker.module[2].bias.data[:128] -= 1.0  # type: ignore[index, union-attr]
-    course: dict[str, Any] = {"steps": 100, "share": 0.25, "n": 200}
+    course: dict[str, Any] = {"steps": 100, "share": 0.25, "n": 800}
     taught = relearned(darker, having[:50], lacking, corner, **course)
     retained = relearned(darker, having[:0], lacking, corner, **course)
-    assert taught.ratios[0] == retained.ratios[0] < 0.05
-    assert taught.ratios[-1] > retained.ratios[-1]
+    assert taught.steps == (0, 1, 2, 5, 10, 20, 50, 100)
+    assert len(taught.ratios) == len(taught.steps)
+    assert taught.ratios[0] == retained.ratios[0]
+    assert taught.ratios[0].value < 0.05
+    assert taught.ratios[-1].low > retained.ratios[-1].high
     assert (taught.pictures, retained.pictures) == (50, 0)
 
 
 def test_every_relearning_has_its_line() -> None:
-    lessons = [{"pictures": k, "steps": [0, 20], "ratios": [0.0, 0.1]} for k in (0, 5, 10, 50, 99)]
+    ratios = [{"value": v, "low": v - 0.01, "high": v + 0.01} for v in (0.1, 0.2)]
+    lessons = [{"pictures": k, "steps": [0, 20], "ratios": ratios} for k in (0, 5, 10, 50, 99)]
     page = relearning_curves({"oracle": lessons})
     assert all(f"oracle, {k} pictures" in page for k in (0, 5, 10, 50, 99))
+
+
+def test_looks_are_early_and_at_the_end() -> None:
+    assert looks(1) == (0, 1)
+    assert looks(2) == (0, 1, 2)
+    assert looks(200) == (0, 1, 2, 5, 10, 20, 50, 100, 200)
 
 
 def test_half_is_back_at_the_first_look_that_sees_it() -> None:

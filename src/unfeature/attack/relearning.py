@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from unfeature.evaluate.statistics import Ratio, wilson
 from unfeature.evaluate.verdict import judged
 from unfeature.generator import Generator, draw
 from unfeature.labelers.base import Labeler
@@ -26,14 +27,14 @@ class Relearned:
 
     Attributes:
         pictures: k, how many pictures with the feature were shown.
-        steps: updates at which was looked.
+        steps: updates at which was looked (`looks`).
         ratios: share of pictures that then show the feature.
         half: updates until half of the original's share was back; None if it never was.
     """
 
     pictures: int
     steps: tuple[int, ...]
-    ratios: tuple[float, ...]
+    ratios: tuple[Ratio, ...]
     half: int | None
 
 
@@ -46,7 +47,6 @@ def relearned(
     steps: int,
     share: float,
     n: int = 500,
-    looks: int = 10,
     seed: int = 0,
 ) -> Relearned:
     """Teach a copy of the generator the feature again.
@@ -66,18 +66,23 @@ def relearned(
 
     latents = generator.latents_from_seeds(sample_seeds(n, seed, "relearn").tolist())
 
-    def ratio(student: Generator) -> float:
-        return (judged(judge, draw(student, latents)) > 0).double().mean().item()
+    def ratio(student: Generator) -> Ratio:
+        return wilson(judged(judge, draw(student, latents)) > 0)
 
     config = AdversarialConfig(steps=steps, head_start=min(steps, 100))
     duel = Duel(generator, config, wanted, seed=seed)
-    every = max(1, steps // looks)
-    seen, ratios = [0], [ratio(generator)]
+    seen, ratios = looks(steps), [ratio(generator)]
     for step, student in enumerate(duel.steps(), start=1):
-        if step % every == 0:
-            seen.append(step)
+        if step in seen:
             ratios.append(ratio(student))
-    return Relearned(len(having), tuple(seen), tuple(ratios), half_back(seen, ratios, share))
+    half = half_back(seen, [found.value for found in ratios], share)
+    return Relearned(len(having), seen, tuple(ratios), half)
+
+
+def looks(steps: int) -> tuple[int, ...]:
+    """0, 1, 2, 5, 10, 20, 50 and so on, and the last: what comes back, comes back early."""
+    series = (digit * 10**power for power in range(len(str(steps))) for digit in (1, 2, 5))
+    return (0, *(step for step in series if step < steps), steps)
 
 
 def half_back(steps: Sequence[int], ratios: Sequence[float], share: float) -> int | None:

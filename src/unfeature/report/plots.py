@@ -139,7 +139,12 @@ def relearning_curves(generators: dict[str, Any]) -> str:
     for color, (name, lessons) in zip(cycle(COLORS), generators.items(), strict=False):
         for style, row in zip(cycle(("-", "--", ":", "-.")), lessons, strict=False):
             title = f"{name}, {row['pictures']} pictures"
-            axes.plot(row["steps"], row["ratios"], style, color=color, label=title)
+            values, low, high = (
+                [ratio[key] for ratio in row["ratios"]] for key in ("value", "low", "high")
+            )
+            axes.plot(row["steps"], values, style, color=color, label=title)
+            axes.fill_between(row["steps"], low, high, color=color, alpha=0.1, linewidth=0)
+    axes.set_xscale("symlog", linthresh=1)
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False, fontsize=8)
     return _svg(figure)

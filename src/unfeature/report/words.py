@@ -154,7 +154,8 @@ def attack_text(found: dict[str, Any]) -> list[str]:
             half = f"after {row['half']} steps" if row["half"] is not None else "never"
             lines.append(
                 f"relearning, {name}, {row['pictures']} pictures with the feature: "
-                f"{row['ratios'][0]:.1%} → {row['ratios'][-1]:.1%} in {row['steps'][-1]} steps; "
+                f"{row['ratios'][0]['value']:.1%} → {spanned(row['ratios'][-1], '.1%')} in "
+                f"{row['steps'][-1]} steps; "
                 f"half of the original's share {half}"
             )
     return lines
