@@ -110,7 +110,10 @@ def test_a_comparison_and_its_resumption(
     assert page.count("<svg") >= 1
     assert "in toymodel:classifier, against" in page
     assert "pictures of &#39;data.npz&#39; that lack the feature" in page
-    assert "| ours |" in Path("out/comparison.md").read_text()
+    text = Path("out/comparison.md").read_text()
+    assert "| ours |" in text
+    assert "- measured: judge of the feature: " in text
+    assert "quality: in toymodel:classifier, against" in text.splitlines()[-1]
     made = Path("out/redaction/seed-0/generator/model.safetensors")
     about = json.loads(made.with_name("config.json").read_text())["about"]["unlearned"]
     assert about["source"] == "Kong and Chaudhuri, arXiv 2206.14389"
@@ -142,7 +145,8 @@ def test_oracles_of_several_seeds_are_the_floor(
     other = toy.copy()
     for parameter in other.module.parameters():
         parameter.data *= 0.4
-    other.save_pretrained("second")
+    took = {"seconds": 321, "megabytes": 12345}
+    other.with_about(figures=took).save_pretrained("second")
     more = ["--set", 'methods.oracle.more=["absent", "second"]', "--only", "ours", "oracle"]
     assert "no generator in 'absent'" in says(capsys, comparison, "-o", "out", *more)
     more += ["--set", "methods.oracle.optional=true"]
@@ -151,9 +155,10 @@ def test_oracles_of_several_seeds_are_the_floor(
     left = [figures["target"]["value"] for figures in rows["oracle"]["measured"]]
     fid = [figures["quality"]["fid"] for figures in rows["oracle"]["measured"]]
     assert len(set(left)) == 2
+    assert rows["oracle"]["costs"] == [took]  # the other's was not noted
     assert len(rows["oracle"]["duels"]) == 1  # against ours' only seed
     text = Path("out/comparison.md").read_text()
-    apart = f"target ratio {abs(left[0] - left[1]):.2%}, FID {abs(fid[0] - fid[1]):.2f}"
+    apart = f"target ratio {abs(left[0] - left[1]):.2%}, FID {abs(fid[0] - fid[1]):.2f}, KID "
     assert f"- the floor, oracle: 2 trainings lie apart by {apart}" in text
     assert "ours − oracle" in text
     # what is optional and not there yet is left out, and joins when it is

@@ -11,7 +11,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from unfeature import resumable, train_judge
-from unfeature.adapters.files import load_checkpoint
+from unfeature.adapters.files import load_checkpoint, save_checkpoint
 from unfeature.cli import ORIGINALS as CLI_ORIGINALS
 from unfeature.cli import main
 from unfeature.datasets import ImageSet, load_images
@@ -214,8 +214,18 @@ def test_what_was_stopped_amid_an_epoch_goes_on_there(
     monkeypatch.setattr(resumable, "CHECKPOINT_SECONDS", -1.0)
     stop_at_save(resumable, 3)
     assert main([*base, "-o", "stopped"]) == 130
-    assert load_checkpoint(Path("stopped/checkpoint.pt"))["standing"]["batches"] == 3
+    saved = load_checkpoint(Path("stopped/checkpoint.pt"))
+    assert saved["standing"]["batches"] == 3
+    assert 0 < saved["seconds"] < 100
+    saved["seconds"] += 1000
+    save_checkpoint(Path("stopped/checkpoint.pt"), saved)
     assert main([*base, "-o", "stopped", "--resume"]) == 0
+    took, alone = (
+        json.loads(Path(name, "config.json").read_text())["about"]["figures"]
+        for name in ("stopped", "whole")
+    )
+    assert alone["seconds"] + 900 < took["seconds"]  # what it took before counts
+    assert alone["megabytes"] > 50
     whole, resumed = (load_file(f"{name}/model.safetensors") for name in ("whole", "stopped"))
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)
 

@@ -4,8 +4,6 @@ Each training runs in a process of its own, whose time and peak memory are thus 
 files lie says `place.py`, how the results are measured `measuring.py`.
 """
 
-import resource
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -16,8 +14,10 @@ from unfeature.adapters.sources import load_source
 from unfeature.apart import run_apart
 from unfeature.comparison import Comparison, Folder, Paper, Unlearn, slug
 from unfeature.errors import UserError
+from unfeature.folder import versions
 from unfeature.generator import Generator
 from unfeature.measuring import load_viewer, measure_all
+from unfeature.memory import peak_megabytes
 from unfeature.methods import METHODS
 from unfeature.place import Place, load_data, load_problem, trainings
 from unfeature.progress import Progress
@@ -62,9 +62,10 @@ def compare(
             progress.say(f"{name}, seed {seed}: training")
             run_apart(train, comparison, path, name, seed, progress.quiet)
     rows, facts = measure_all(comparison, place, made, progress)
+    told = {key: fact for key, fact in facts.items() if key not in versions()}
     write_json(path / "comparison.json", [row.as_dict() for row in rows])
     with atomic(path / "comparison.md") as temporary:
-        temporary.write_text(table(rows))
+        temporary.write_text(table(rows, facts=told))
     viewer = load_viewer(place, comparison, made)
     with atomic(path / "comparison.png") as temporary:
         temporary.write_bytes(sheet(viewer))
@@ -156,7 +157,5 @@ def train(comparison: Comparison, path: Path, name: str, seed: int, quiet: bool)
             notes = {"method": name, "source": known.source, "settings": settings}
             unlearned = made.requires_grad(False).with_about(unlearned=notes)
             save_generator(unlearned, folder / "generator")
-    unit = 1 if sys.platform == "darwin" else 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     (folder / "measured.json").unlink(missing_ok=True)
-    write_json(folder / "cost.json", {"seconds": seconds, "megabytes": peak / 1e6})
+    write_json(folder / "cost.json", {"seconds": seconds, "megabytes": peak_megabytes()})

@@ -88,7 +88,7 @@ def measure_all(
             measured.append(read_json(folder / "measured.json"))
             if name != comparison.ours:
                 duels += read_json(folder / "duels.json").values()
-            costs += [read_json(folder / "cost.json")] if not isinstance(method, Folder) else []
+            costs += _costs(folder, method, seed)
         needs_data = isinstance(method, Folder) or (known is not None and known.needs_data)
         weights = known is None or known.weights
         found[name] = Row(
@@ -116,6 +116,18 @@ def _protocol(comparison: Comparison, jury: Jury) -> dict[str, str]:
             "feature"
         )
     return facts | versions()
+
+
+def _costs(folder: Path, method: AnyMethod, seed: int) -> list[dict[str, float]]:
+    """What one training took, where that is known: of a folder by what `unfeature train` noted."""
+    if not isinstance(method, Folder):
+        return [read_json(folder / "cost.json")]
+    about = read_json(method.paths[seed] / "config.json").get("about") or {}
+    figures = about.get("figures") or {}
+    keys = ("seconds", "megabytes")
+    return (
+        [{key: float(figures[key]) for key in keys}] if all(key in figures for key in keys) else []
+    )
 
 
 def _opponents(

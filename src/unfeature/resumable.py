@@ -28,10 +28,10 @@ def fit_saved(
     *,
     stage: int = 0,
     **own: Any,
-) -> nn.Module:
-    """Train to the end, with a checkpoint every few minutes and at the end, from which --resume
-    goes on; without it, older ones of this stage and the later are deleted once there is something
-    in their place.
+) -> tuple[nn.Module, float]:
+    """Train to the end, and say how many seconds that took; with a checkpoint every few minutes
+    and at the end, from which --resume goes on, and counts on; without it, older ones of this stage
+    and the later are deleted once there is something in their place.
 
     Args:
         stage: of a training with several. One after the first begins anew where its checkpoint is
@@ -71,7 +71,8 @@ def fit_saved(
             ) from error
     per_epoch = len(data) // config.batch_size * config.batch_size
     seen = start.epochs * per_epoch + start.batches * config.batch_size
-    saved_at = time.monotonic()
+    spent = saved.get("seconds", 0.0) if saved is not None else 0.0
+    began = saved_at = time.monotonic()
     with progress.bar("train", config.epochs * per_epoch, initial=seen, unit=" images") as bar:
         for now in fit(session, data, config, start=start):
             losses = ", ".join(f"{k} {v:.3f}" for k, v in now.losses.items())
@@ -84,10 +85,11 @@ def fit_saved(
                     (output / name).unlink(missing_ok=True)
                 stale = False
             if due or now.epochs == config.epochs:
+                seconds = spent + time.monotonic() - began
                 state = {"standing": vars(now), "of": of, "session": session.state_dict()}
-                save_checkpoint(path, state)
+                save_checkpoint(path, state | {"seconds": seconds})
                 saved_at = time.monotonic()
-    return session.model
+    return session.model, spent + time.monotonic() - began
 
 
 def digest(images: Tensor) -> str:

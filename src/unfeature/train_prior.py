@@ -20,9 +20,9 @@ BATCH = 256
 
 def fit_prior(
     session: VAESession, spec: GeneratorSpec, images: Tensor, arguments: Any, progress: Progress
-) -> tuple[nn.Module, GeneratorSpec]:
+) -> tuple[nn.Module, GeneratorSpec, float]:
     """The trained decoder behind a prior that is learnt now, in the place of its flow, with a
-    checkpoint of its own; and what it is built from."""
+    checkpoint of its own; what it is built from; and how many seconds the prior took."""
     blocks, seed = session.settings.transport, session.config.seed
     progress.say("the latents' prior")
     posteriors = encoded(session.encoder, images, device=session.device)
@@ -34,11 +34,11 @@ def fit_prior(
         transport = Transport(posteriors.images.shape[-1], blocks).to(session.device)
     stage = PriorSession(transport, posteriors.images.to(session.device), config)
     of = {"first": digest(images), "after": session.steps, "blocks": blocks}
-    learnt = fit_saved(stage, posteriors, config, arguments, progress, stage=1, **of)
+    learnt, seconds = fit_saved(stage, posteriors, config, arguments, progress, stage=1, **of)
     options = {key: value for key, value in spec.options.items() if key != "flow"}
     options["transport"] = blocks
     module = models.build(spec.architecture, options)
     decoder = session.average.state_dict()
     kept = {key: value for key, value in decoder.items() if not key.startswith("flow.")}
     module.load_state_dict(kept | {f"transport.{k}": v for k, v in learnt.state_dict().items()})
-    return module, replace(spec, options=options)
+    return module, replace(spec, options=options), seconds

@@ -2,7 +2,7 @@
 
 import base64
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -80,9 +80,11 @@ COLUMNS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("changed, had it", ("having", "changed", "value"), ".2f"),
     ("changed, never had it", ("lacking", "changed", "value"), ".2f"),
     ("FID", ("quality", "fid"), ".2f"),
+    ("KID", ("quality", "kid"), ".3f"),
     ("IS", ("quality", "inception_score"), ".2f"),
     ("precision", ("quality", "precision"), ".2f"),
     ("recall", ("quality", "recall"), ".2f"),
+    ("density", ("quality", "density"), ".2f"),
     ("coverage", ("quality", "coverage"), ".2f"),
     ("diversity", ("quality", "diversity"), ".2f"),
 )
@@ -142,13 +144,19 @@ def used(rows: Sequence[Row]) -> list[dict[str, str]]:
     return [{key: row[key] for key in kept} for row in found]
 
 
-def table(rows: Sequence[Row]) -> str:
-    """A Markdown table, and below it where ours stands."""
+def table(rows: Sequence[Row], *, facts: Mapping[str, str] | None = None) -> str:
+    """A Markdown table, and below it where ours stands.
+
+    Args:
+        facts: how all rows were measured, for the last line.
+    """
     lines = used(rows)
     heads = list(lines[0])
     text = ["| " + " | ".join(heads) + " |", "| " + " | ".join("---" for _ in heads) + " |"]
     text += ["| " + " | ".join(row.values()) + " |" for row in lines]
-    return "\n".join([*text, "", *standing(rows)]) + "\n"
+    told = [f"{key}: {fact}" for key, fact in (facts or {}).items()]
+    last = [f"- measured: {'; '.join(told)}"] if told else []
+    return "\n".join([*text, "", *standing(rows), *last]) + "\n"
 
 
 def standing(rows: Sequence[Row]) -> list[str]:
@@ -178,12 +186,8 @@ def _floor(row: Row) -> str:
         return ""
     parts = [
         f"{title} {max(values) - min(values):{form}}"
-        for title, path, form in (
-            ("target ratio", ("target", "value"), ".2%"),
-            ("FID", ("quality", "fid"), ".2f"),
-            ("IS", ("quality", "inception_score"), ".2f"),
-        )
-        if (values := row.values(*path))
+        for title, path, form in COLUMNS
+        if path[0] in ("target", "quality") and (values := row.values(*path))
     ]
     return f"- the floor, {row.name}: {len(row.measured)} trainings lie apart by {', '.join(parts)}"
 
