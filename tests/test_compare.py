@@ -158,7 +158,7 @@ def test_oracles_of_several_seeds_are_the_floor(
     assert rows["oracle"]["costs"] == [took]  # the other's was not noted
     assert len(rows["oracle"]["duels"]) == 1  # against ours' only seed
     text = Path("out/comparison.md").read_text()
-    apart = f"target ratio {abs(left[0] - left[1]):.2%}, FID {abs(fid[0] - fid[1]):.2f}, KID "
+    apart = f"left {abs(left[0] - left[1]):.2%}, FID {abs(fid[0] - fid[1]):.2f}, KID "
     assert f"- the floor, oracle: 2 trainings lie apart by {apart}" in text
     assert "ours − oracle" in text
     # what is optional and not there yet is left out, and joins when it is
