@@ -39,6 +39,15 @@ def classifier():
     return nn.Sequential(nn.Flatten(), nn.Linear(256, 3))
 
 
+class Halves(nn.Module):
+    """Attributes: a bright left half, a bright right half."""
+
+    attributes = ("left", "right")
+
+    def forward(self, images):
+        return torch.stack([half.mean(dim=(1, 2, 3)) for half in images.chunk(2, dim=3)], 1)
+
+
 class Pair(nn.Flatten):
     def forward(self, images):
         return super().forward(images), images

@@ -4,32 +4,32 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from unfeature.evaluate import Extractor
 from unfeature.evaluate.contest import Jury, Sight, beyond, held_against, measure
+from unfeature.evaluate.criteria import decide, overall
 from unfeature.generator import Generator, draw
 from unfeature.labelers import FunctionLabeler
 from unfeature.labelers.classifier import AttributeJudge
 from unfeature.methods import METHODS, Problem, Rejection
 
 
-class Halves(nn.Module):
+@pytest.fixture
+def halves(toy_folder: object) -> nn.Module:
     """Attributes: a bright left half, a bright right half."""
+    import toymodel
 
-    def forward(self, images: Tensor) -> Tensor:
-        half = images.shape[3] // 2
-        return torch.stack(
-            [images[..., :half].mean(dim=(1, 2, 3)), images[..., half:].mean(dim=(1, 2, 3))], 1
-        )
+    module: nn.Module = toymodel.Halves()
+    return module
 
 
 @pytest.fixture
-def jury(toy: Generator, corner: FunctionLabeler) -> Jury:
+def jury(toy: Generator, corner: FunctionLabeler, halves: nn.Module) -> Jury:
     pixels = Extractor("pixels", nn.Flatten())
     images = draw(toy, toy.latents_from_seeds(range(20_000, 21_000)))
     wanted, _ = pixels(images[corner.score(images) <= 0])
-    judge = AttributeJudge(Halves(), "halves", ("left", "right"))
+    judge = AttributeJudge(halves, "halves", ("left", "right"))
     return Jury(corner, judge, ("left",), pixels, wanted)
 
 
@@ -74,9 +74,11 @@ def test_good_untrained_original_and_collapsed_are_told_apart(
         assert l1 is not None
         assert other is not None
         assert l1.low > other.high + 0.1
-        lacking = found[name].lacking
+        lacking, having = found[name].lacking, found[name].having
         assert lacking is not None
+        assert having is not None
         assert lacking.changed.low > 0.05
+        assert having.changed.low > 0.05
         assert list(lacking.changes) == ["right"]  # "left" is left out
     assert quality["collapsed"] is not None
     assert quality["good"] is not None
@@ -87,12 +89,28 @@ def test_good_untrained_original_and_collapsed_are_told_apart(
     original = found["original"]
     assert original.lacking is not None
     assert original.lacking.changed.value == 0
+    # and limits refuse all three, of which each figure alone lets one pass
+    assert quality["good"] is not None
+    limits = {"target_ratio": 0.05, "negatives_l1": 0.05, "fid": 2 * quality["good"].fid}
+    outcomes = {}
+    for name, row in found.items():
+        assert row.l1 is not None
+        assert row.quality is not None
+        target, l1, fid = row.target, row.l1, row.quality.fid
+        figures = {
+            "target_ratio": (target.value, target.low, target.high, target.n),
+            "negatives_l1": (l1.value, l1.low, l1.high, l1.n),
+            "fid": (fid, fid, fid, target.n),
+        }
+        outcomes[name] = overall(decide(limits, figures))
+    assert outcomes.pop("good") == "pass"
+    assert set(outcomes.values()) == {"fail"}
 
 
 def test_of_classes_the_share_that_changed_counts(
-    toy: Generator, corner: FunctionLabeler, before: Sight
+    toy: Generator, corner: FunctionLabeler, halves: nn.Module, before: Sight
 ) -> None:
-    judge = AttributeJudge(Halves(), "halves", ("left", "right"), exclusive=True)
+    judge = AttributeJudge(halves, "halves", ("left", "right"), exclusive=True)
     jury = Jury(corner, judge)
     before = jury.look(before.images)
     images = before.images.clone()

@@ -63,7 +63,19 @@ def test_the_worst_outcome_counts_and_no_limit_decides_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "status"), [("target_ratio=0.99", 0), ("target_ratio=0", 3), ("fid=1e9", 0)]
+    ("limit", "status"),
+    [
+        ("target_ratio=0.99", 0),
+        ("target_ratio=0", 3),
+        ("negatives_l1=1", 0),
+        ("negatives_l1=0", 3),
+        ("fid=1e9", 0),
+        ("fid=0", 4),  # its interval reaches to nought
+        ("changed=2", 0),
+        ("changed=0", 3),
+        ("changed_having=2", 0),
+        ("changed_having=0", 3),
+    ],
 )
 def test_the_exit_status_is_the_verdict(
     toml: Path,
@@ -71,11 +83,12 @@ def test_the_exit_status_is_the_verdict(
     limit: str,
     status: int,
 ) -> None:
-    few = ["--set", "unlearn.steps=2", "--set", "evaluate.n=200"]
+    few = ["--set", "unlearn.steps=2", "--set", "unlearn.learning_rate=0.1"]
+    few += ["--set", "evaluate.n=200", "--set", "evaluate.attributes=toymodel:Halves"]
     arguments = ["run", str(toml), "-o", "out", "--quiet", *few, "--set", f"verdict.{limit}"]
     assert main([*arguments, "--json"]) == status
     found = json.loads(capsys.readouterr().out)
-    assert found["outcome"] == {0: "pass", 3: "fail"}[status]
+    assert found["outcome"] == {0: "pass", 3: "fail", 4: "not enough samples"}[status]
     assert main(["evaluate", "out", "--quiet"]) == status
     assert f"decided: {found['outcome']}" in capsys.readouterr().out
     assert f"outcome: {found['outcome']}" in Path("out/report.html").read_text()

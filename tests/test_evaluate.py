@@ -1,21 +1,25 @@
 from collections import OrderedDict
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
+from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.inception import InceptionScore
 from torchmetrics.image.kid import KernelInceptionDistance
 
 import unfeature as uf
+from unfeature import msssim
 from unfeature.erase import ImageEraser
 from unfeature.errors import UserError
 from unfeature.evaluate import Extractor, draw_pairs, evaluate, extractor, verdict, wilson
-from unfeature.evaluate.quality import fid, frechet, inception_score, kid
+from unfeature.evaluate.quality import diversity, fid, frechet, inception_score, kid
 from unfeature.generator import Generator
 from unfeature.labelers import FunctionLabeler
 from unfeature.labels import LatentSet, sample_seeds
+from unfeature.msssim import choose_scales
 from unfeature.target import TargetVector
 
 
@@ -49,6 +53,27 @@ class Flat(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return images.flatten(1).float()
+
+
+@pytest.mark.parametrize(("c", "size"), [(1, 28), (3, 64)])
+def test_diversity_equals_torchmetrics(c: int, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    # theirs reflects the borders of the last scale, which ours leaves out, as the paper does
+    reflecting = partial(msssim.MSSSIM, reflect_last=True)
+    monkeypatch.setattr(msssim, "MSSSIM", reflecting)
+    random = torch.Generator().manual_seed(0)
+    rough = torch.rand(12, c, size, size, generator=random)
+    images = torch.nn.functional.avg_pool2d(rough, 5, 1, 2) * 2 - 1
+    scales = choose_scales(size)
+    theirs = multiscale_structural_similarity_index_measure(
+        images[::2],
+        images[1::2],
+        sigma=scales.sigma,
+        kernel_size=scales.window,
+        betas=scales.weights,
+        data_range=2.0,
+    )
+    assert diversity(images) == pytest.approx(1 - theirs.item(), abs=1e-4)
+    assert diversity(images[:1].repeat(12, 1, 1, 1)) == pytest.approx(0, abs=1e-6)
 
 
 def test_fid_kid_and_is_equal_torchmetrics() -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 from unfeature.cli import main
 from unfeature.errors import UserError
 from unfeature.evaluate.human import Answer, Plan, read_pairs, shuffled, tally
-from unfeature.human import answered
+from unfeature.human import _sides, answered
 
 
 def test_sides_and_order_are_random_and_follow_from_the_seed() -> None:
@@ -74,6 +74,23 @@ def test_what_a_person_began_is_seen(tmp_path: Path) -> None:
     ):
         sheet.write_text(text)
         assert answered(sheet) == began
+
+
+def test_the_key_tells_which_side_was_which() -> None:
+    before, after = torch.zeros(8, 1, 4, 4), torch.ones(8, 1, 4, 4)
+    before += torch.arange(8.0)[:, None, None, None] / 10
+    after += torch.arange(8.0)[:, None, None, None] / 10
+    plan = shuffled(8, 3)
+    left, right = _sides(before, after, plan)
+    assert plan.swapped.any()
+    assert not plan.swapped.all()
+    assert plan.rows.tolist() != list(range(8))
+    for place, (row, swapped) in enumerate(
+        zip(plan.rows.tolist(), plan.swapped.tolist(), strict=True)
+    ):
+        first, second = (after, before) if swapped else (before, after)
+        assert torch.equal(left[place], first[row])
+        assert torch.equal(right[place], second[row])
 
 
 def test_a_person_is_asked_and_answers(toml: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,12 +31,18 @@ class Method:
 
 
 METHODS: dict[str, Method] = {
-    "finetune-gan": Method(finetune_gan, True, "fine-tuning on data without the feature"),
-    "finetune-vae": Method(finetune_vae, True, "fine-tuning on data without the feature"),
+    "finetune-gan": Method(
+        finetune_gan, True, "fine-tuning on clean data, as Wang et al., arXiv 1805.01677"
+    ),
+    "finetune-vae": Method(
+        finetune_vae, True, "fine-tuning on clean data, Kingma and Welling's bound, arXiv 1312.6114"
+    ),
     "redaction": Method(redaction, True, "Kong and Chaudhuri, arXiv 2206.14389"),
     "adapt-then-unlearn": Method(adapt_then_unlearn, False, "Tiwary et al., arXiv 2309.14054"),
     "selective-amnesia": Method(selective_amnesia, False, "Heng and Soh, arXiv 2305.10120"),
-    "rejection": Method(rejection, False, "a filter at run time", weights=False),
+    "rejection": Method(
+        rejection, False, "rejection sampling (von Neumann, 1951), a filter", weights=False
+    ),
 }
 """By the `kind` of their settings."""
 
