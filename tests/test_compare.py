@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from benchmarks import paper as tables
+from PIL import Image
 from safetensors.torch import save_file
 
 import unfeature
@@ -21,6 +23,7 @@ from unfeature.generator import Generator
 
 COMPARISON = """
 experiment = "experiment.toml"
+set = ["evaluate.attributes=toymodel:Halves"]
 seeds = [0]
 n = 200
 data = "data.npz"
@@ -107,7 +110,13 @@ def test_a_comparison_and_its_resumption(
     page = Path("out/comparison.html").read_text()
     assert "needs data" in page
     assert "filter, can be left out" in page
-    assert page.count("<svg") >= 1
+    fronts, bars = page.split("What else changed, pictures that", 1)
+    assert fronts.count("<svg") == 2  # what is left against L1, and against changed attributes
+    shown = [name for name in rows if name not in ("original", "oracle")]
+    assert bars.count("<svg") == 2 * len(shown)  # pictures that had it, and that never had it
+    viewer = np.asarray(Image.open("out/comparison.png"))
+    heights = np.array_split(viewer, len(rows))
+    assert all(part.std() > 0 for part in heights)  # a row of pictures by each of them
     assert "in toymodel:classifier, against" in page
     assert "pictures of &#39;data.npz&#39; that lack the feature" in page
     text = Path("out/comparison.md").read_text()
@@ -137,6 +146,36 @@ def test_a_comparison_and_its_resumption(
     more = ["--set", "methods.redaction.steps=3", "--only", "ours", "redaction"]
     assert main([*again, *more]) == 0
     assert made.exists()
+
+
+def test_the_paper_s_experiments_fill_their_tables(
+    comparison: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = Path("results.md")
+    results.write_text("# x\n<!-- toys -->\nold\n<!-- end -->\nkept\n")
+    Path("experiments").mkdir()
+    comparison.rename("experiments/toys.toml")
+    monkeypatch.setattr(tables, "EXPERIMENTS", Path("experiments"))
+    monkeypatch.setattr(tables, "RESULTS", results)
+    with pytest.raises(SystemExit):
+        tables.main(["toy"])
+    assert "no experiment toy; known: toys" in capsys.readouterr().err
+    tables.main(["--tables"])
+    assert "old" in results.read_text()  # nothing has run
+    few = ["-o", "runs", "--only", "ours", "rejection"]
+    tables.main(["toys", *few])
+    text = results.read_text()
+    assert "old" not in text
+    assert "| ours |" in text
+    assert "| rejection |" in text
+    assert "redaction" not in text
+    assert text.endswith("<!-- end -->\nkept\n")
+    trained = Path("runs/toys/ours/seed-0/cost.json")
+    before = trained.stat().st_mtime
+    results.write_text(text.replace("| ours |", "| theirs |"))
+    tables.main(few)
+    assert results.read_text() == text
+    assert trained.stat().st_mtime == before
 
 
 def test_oracles_of_several_seeds_are_the_floor(

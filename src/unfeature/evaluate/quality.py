@@ -2,7 +2,9 @@
 
 Written here and not taken from a metrics library because a verdict needs them free of global
 randomness, independent of batch size, and with FID's matrix root in the symmetric form, which
-takes a few seconds at 2,048 dimensions. The tests hold each against torchmetrics.
+takes a few seconds at 2,048 dimensions. The tests hold each against torchmetrics. Each tells a
+generator that collapsed to one picture; Inception Score and diversity, which ask for no data, do
+not tell an untrained one, so no verdict rests on them.
 """
 
 import torch
