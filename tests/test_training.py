@@ -1,5 +1,6 @@
 import json
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from torch import Tensor, nn
 
 from unfeature import resumable, train_judge
 from unfeature.adapters.files import load_checkpoint, save_checkpoint
@@ -17,7 +19,8 @@ from unfeature.cli import main
 from unfeature.datasets import ImageSet, load_images
 from unfeature.errors import UserError
 from unfeature.models.vae import ConvDecoder
-from unfeature.training import JudgeSession, Standing, TrainConfig, fit
+from unfeature.training import JudgeSession, Session, Standing, TrainConfig, fit
+from unfeature.training.loop import update
 from unfeature.training.originals import ORIGINALS, original_session
 
 
@@ -197,6 +200,43 @@ def test_a_resume_goes_on_with_the_same_training(
     monkeypatch.setattr(resumable, "fit", stopped_at_once)
     assert main([*base, *vae, "--learning-rate", "0.1"]) == 130
     assert not Path("x/checkpoint.pt").exists()  # or --resume would go on with the one before
+
+
+class Overflowing(Session):
+    """Its loss overflows in the updates named; what is learnt is a mean."""
+
+    parts = ("average", "optimizer")
+
+    def __init__(self, bad: Sequence[int]):
+        self.average = nn.Linear(1, 1)
+        self.optimizer = torch.optim.Adam(self.average.parameters(), 0.1)
+        self.bad = bad
+
+    def step(
+        self, images: Tensor, labels: Tensor, rng: torch.Generator, progress: float
+    ) -> dict[str, float]:
+        loss = self.average(images.flatten()[:1]).square().mean()
+        if self.steps in self.bad:
+            loss = loss * float("inf")
+        update(self.optimizer, loss)
+        self.steps += 1
+        return {"loss": loss.item()}
+
+
+def test_an_update_that_overflows_is_left_out_and_a_divergence_said() -> None:
+    data = ImageSet(torch.ones(80, 1, 1, 1), torch.zeros(80, dtype=torch.long), ("x",))
+    config = TrainConfig(epochs=1, batch_size=2)
+    session = Overflowing([3, 4, 17])
+    weights, losses = [], []
+    for now in fit(session, data, config):
+        weights.append(session.average.state_dict()["weight"].item())
+        losses.append(now.losses["loss"])
+    assert all(map(math.isfinite, losses))
+    assert weights[2] == weights[3] == weights[4] != weights[5]
+    assert all(map(math.isfinite, weights))
+    with pytest.raises(UserError, match="20 updates in a row, in epoch 1, are not finite"):
+        list(fit(Overflowing(range(10, 99)), data, config))
+    assert len(list(fit(Overflowing(range(10, 29)), data, config))) == 40  # nineteen are not yet
 
 
 def test_what_was_stopped_amid_an_epoch_goes_on_there(

@@ -1,5 +1,6 @@
 """One training loop for everything that learns from a data set."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,6 +13,9 @@ from torch import Tensor, nn
 from unfeature.datasets import AttributeSet, ImageSet
 from unfeature.errors import UserError
 from unfeature.seeds import rng
+
+DIVERGED = 20
+"""So many updates in a row whose losses are not finite end a training."""
 
 
 class TrainConfig(BaseModel):
@@ -102,7 +106,11 @@ def fit(
     """Train on from where it stood, yielding after each update.
 
     The order of the images and all noise of an epoch follow from (seed, epoch), so a session
-    restored with its standing goes on as if it had never stopped.
+    restored with its standing goes on as if it had never stopped. An update whose losses are not
+    finite is left out of their means.
+
+    Raises:
+        UserError: fewer images than a batch, or `DIVERGED` updates in a row had no finite losses.
     """
     if len(data) < config.batch_size:
         raise UserError(
@@ -111,6 +119,7 @@ def fit(
         )
     start = start or Standing()
     batches = len(data) // config.batch_size
+    failed = 0
     for epoch in range(start.epochs, config.epochs):
         random = rng(config.seed, "epoch", epoch)
         order = torch.randperm(len(data), generator=random)
@@ -122,7 +131,17 @@ def fit(
             picked = order[i * config.batch_size : (i + 1) * config.batch_size]
             progress = (epoch + i / batches) / config.epochs
             images, labels = (x[picked].to(session.device) for x in (data.images, data.labels))
-            for name, value in session.step(images, labels, random, progress).items():
+            losses = session.step(images, labels, random, progress)
+            failed = 0 if all(map(math.isfinite, losses.values())) else failed + 1
+            if failed == DIVERGED:
+                raise UserError(
+                    f"the losses of {DIVERGED} updates in a row, in epoch {epoch + 1}, are not "
+                    "finite: this training has diverged; begin it anew with a smaller "
+                    "--learning-rate or another --seed"
+                )
+            if failed:
+                losses = {}
+            for name, value in losses.items():
                 mean = means.get(name, 0.0)
                 means[name] = mean + (value - mean) / (i + 1)
             whole = i + 1 == batches
@@ -147,7 +166,10 @@ def lazy_adam(module: nn.Module, rate: float, every: int | None) -> torch.optim.
 
 
 def update(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-    """One update of the optimizer's parameters."""
+    """One update of the optimizer's parameters; none where a gradient is not finite, as that of a
+    batch whose loss overflowed."""
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    optimizer.step()
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    if torch.nn.utils.clip_grad_norm_(parameters, float("inf")).isfinite():  # it clips nothing
+        optimizer.step()
