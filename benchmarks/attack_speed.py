@@ -36,7 +36,7 @@ def main() -> None:
     judge = load_judge(arguments.classifier, target=arguments.target)
     region = plausible(original)
     latents = region.inside(original.latents_from_seeds(range(130)))[:128]
-    budget = AttackConfig(epsilon=2.0, steps=20, restarts=1, confidence=1e9, loss="logit")
+    budget = AttackConfig(epsilon=2.0, steps=20, restarts=1, confidence=1e9)
 
     def attack(config: AttackConfig) -> Callable[[], object]:
         return lambda: pgd(original, judge.score, latents, region, config)

@@ -19,6 +19,7 @@ from benchmarks.plain import PlainLoop
 from unfeature.adapters.sources import Calibration, load_labeler, load_source
 from unfeature.averaging import update_average
 from unfeature.config import Experiment
+from unfeature.cost import peak_megabytes
 from unfeature.erase import ImageEraser, LinearEraser, threshold_for
 from unfeature.generator import Generator, draw
 from unfeature.labels import label, sample_seeds
@@ -271,19 +272,17 @@ def peak_memory(bench: Bench, steps: int) -> dict[str, Any]:
         found[name] = queue.get()
         process.join()
     return {
-        "peak MB": {k: round(v / 1024) for k, v in found.items()},
+        "peak MB": {k: round(v) for k, v in found.items()},
         "ours / plain": round(found["ours"] / found["plain"], 3),
     }
 
 
 def _peak(queue: Any, experiment: Experiment, name: str, steps: int) -> None:
-    import resource
-
     bench = Bench(experiment)
     loop: Iterator[Any] = bench.plain().run(steps) if name == "plain" else bench.ours(steps)
     for _ in loop:
         continue
-    queue.put(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    queue.put(peak_megabytes())
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
     python -m benchmarks.paper                               # all of them; hours on two cores
     python -m benchmarks.paper mnist_mlp_gan_thick --set 'seeds=[0]'
-    python -m benchmarks.paper mnist_mlp_gan_thick --only ours paper
     python -m benchmarks.paper --tables                      # only the tables, of what has run
 
 What has run already is not run again, so the command can be stopped and repeated. Oracles that were
@@ -28,7 +27,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(known))
     parser.add_argument("-o", "--output", type=Path, default=Path("runs/paper"))
     parser.add_argument("--set", action="append", default=[], help="for every comparison")
-    parser.add_argument("--only", nargs="+", metavar="METHOD", help="leave out the others")
     parser.add_argument("--tables", action="store_true", help="run nothing, only fill the tables")
     arguments = parser.parse_args(argv)
     unknown = set(arguments.names) - set(known)
@@ -38,8 +36,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         folder = arguments.output / name
         if not arguments.tables:
             comparison = read_comparison(EXPERIMENTS / f"{name}.toml", arguments.set)
-            if arguments.only:
-                comparison = comparison.only(arguments.only)
             compare(comparison, folder, resume=True, progress=Progress())
         found = folder / "comparison.md"
         if found.exists():

@@ -17,7 +17,7 @@ from unfeature.attacking import attack_weights
 from unfeature.folder import RunFolder
 from unfeature.place import Place
 from unfeature.progress import Progress
-from unfeature.report.words import spanned
+from unfeature.report.words import interval, spanned
 from unfeature.settings import read_experiment
 
 BUDGET = ("attack.inversions=100", "attack.relearn=[0,10,100]")
@@ -69,7 +69,7 @@ def as_table(rows: dict[str, dict[str, Any]]) -> str:
 
 def _course(lesson: dict[str, Any]) -> str:
     half = "never half" if lesson["half"] is None else f"half after {lesson['half']}"
-    first, last = lesson["ratios"][0], lesson["ratios"][-1]
+    first, last = interval(lesson["ratios"][0]), interval(lesson["ratios"][-1])
     return f"{first['value']:.1%} → {spanned(last, '.1%')}, {half}"
 
 

@@ -1,5 +1,6 @@
 """Attacks: budgets are kept, stronger ones find more, and nothing depends on the batch."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,7 +20,7 @@ from unfeature.errors import UserError
 from unfeature.evaluate import Extractor
 from unfeature.generator import Generator, draw
 from unfeature.labelers import ClassifierLabeler, FunctionLabeler
-from unfeature.labelers.classifier import Climbing
+from unfeature.labelers.classifier import ClassifierObjective
 
 REGION = Shell.of_prior(8)
 ATTACKS = {"pgd": pgd, "random": random_search}
@@ -33,8 +34,6 @@ def latents(toy: Generator) -> Tensor:
 @pytest.fixture
 def rare(corner: FunctionLabeler) -> FunctionLabeler:
     """The feature, so strong that few pictures show it."""
-    from dataclasses import replace
-
     return replace(corner, threshold=corner.threshold + 1.5 * corner.scale)
 
 
@@ -193,20 +192,20 @@ def test_losses_of_several_classes_climb_different_things(
     names = ("log-odds", "logit", "margin")
     ends: dict[str, Tensor] = {}
     for name in names:
-        climb = Climbing(classes, name)  # type: ignore[arg-type]
-        found = pgd(toy, classes.score, latents, REGION, config, climb=climb)
+        objective = ClassifierObjective(classes, name)  # type: ignore[arg-type]
+        found = pgd(toy, classes.score, latents, REGION, config, objective=objective)
         torch.testing.assert_close(found.scores, classes.score(toy(found.latents)))
         ends[name] = toy(found.latents)
         images = toy(latents)
         logits = classes.module(images)
-        scores, height = climb(images)
+        scores, value = objective(images)
         assert torch.equal(scores, classes.score(images))
         expected = {
             "log-odds": scores,
             "logit": logits[:, 0],
             "margin": logits[:, 0] - logits[:, 1:].amax(1),
         }
-        assert torch.equal(height, expected[name])
+        assert torch.equal(value, expected[name])
     # who climbs the logit alone ends higher in it, and lets other classes rise along
     own = {name: classes.module(images)[:, 0].mean() for name, images in ends.items()}
     odds = {name: classes.score(images).mean() for name, images in ends.items()}
@@ -215,16 +214,14 @@ def test_losses_of_several_classes_climb_different_things(
 
 
 def test_attributes_have_one_loss(toy: Generator, latents: Tensor, classes: Any) -> None:
-    from dataclasses import replace
-
     images = toy(latents[:9])
     for labeler in (
         replace(classes, independent=True),
         ClassifierLabeler(lambda x: x.flatten(1).mean(1), "mean"),
     ):
         for name in ("logit", "margin"):
-            scores, height = Climbing(labeler, name)(images)  # type: ignore[arg-type]
-            assert torch.equal(scores, height)
+            scores, value = ClassifierObjective(labeler, name)(images)  # type: ignore[arg-type]
+            assert torch.equal(scores, value)
 
 
 def test_the_steps_are_those_of_the_docstring() -> None:

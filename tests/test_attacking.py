@@ -166,7 +166,7 @@ def test_it_is_said_where_nonsense_counts() -> None:
     assert attack_text(found) == ["attacker: a; judge: b"]
     taught = {**found, "labelled": {"judge": True, "attacker": True}}
     assert "the judge is what labelled" in attack_text(taught)[1]
-    assert "training asked, and has defended" in attack_text(taught)[2]
+    assert "training asked, so another may find more" in attack_text(taught)[2]
     assert "no gate: every picture" in attack_text({**found, "gated": False})[1]
 
 

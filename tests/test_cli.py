@@ -489,7 +489,7 @@ FACES += ["evaluate.counterfactual="]  # tests/test_faces.py has it
     ("demo", "share", "short"),
     [
         ("digits", 0.25, ["unlearn.steps=40", "evaluate.n=400", "label.n=600"]),
-        ("faces", 0.29, FACES),
+        ("faces", 0.34, FACES),
     ],
 )
 def test_demo_as_a_process(demo: str, share: float, short: list[str], tmp_path: Path) -> None:

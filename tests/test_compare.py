@@ -115,8 +115,8 @@ def test_a_comparison_and_its_resumption(
     shown = [name for name in rows if name not in ("original", "oracle")]
     assert bars.count("<svg") == 2 * len(shown)  # pictures that had it, and that never had it
     viewer = np.asarray(Image.open("out/comparison.png"))
-    heights = np.array_split(viewer, len(rows))
-    assert all(part.std() > 0 for part in heights)  # a row of pictures by each of them
+    parts = np.split(viewer[: len(viewer) // len(rows) * len(rows)], len(rows))
+    assert (parts[0] != parts[1]).mean() > 0.01  # a row of pictures by each of them
     assert "in toymodel:classifier, against" in page
     assert "pictures of &#39;data.npz&#39; that lack the feature" in page
     text = Path("out/comparison.md").read_text()
@@ -162,13 +162,12 @@ def test_the_paper_s_experiments_fill_their_tables(
     assert "no experiment toy; known: toys" in capsys.readouterr().err
     tables.main(["--tables"])
     assert "old" in results.read_text()  # nothing has run
-    few = ["-o", "runs", "--only", "ours", "rejection"]
+    few = ["-o", "runs", "--set", "n=100"]
     tables.main(["toys", *few])
     text = results.read_text()
     assert "old" not in text
     assert "| ours |" in text
     assert "| rejection |" in text
-    assert "redaction" not in text
     assert text.endswith("<!-- end -->\nkept\n")
     trained = Path("runs/toys/ours/seed-0/cost.json")
     before = trained.stat().st_mtime

@@ -89,10 +89,10 @@ def test_good_untrained_original_and_collapsed_are_told_apart(
     original = found["original"]
     assert original.lacking is not None
     assert original.lacking.changed.value == 0
-    # and limits refuse all three, of which each figure alone lets one pass
+    # limits refuse all three
     assert quality["good"] is not None
     limits = {"target_ratio": 0.05, "negatives_l1": 0.05, "fid": 2 * quality["good"].fid}
-    outcomes = {}
+    outcomes, failed = {}, {}
     for name, row in found.items():
         assert row.l1 is not None
         assert row.quality is not None
@@ -102,9 +102,14 @@ def test_good_untrained_original_and_collapsed_are_told_apart(
             "negatives_l1": (l1.value, l1.low, l1.high, l1.n),
             "fid": (fid, fid, fid, target.n),
         }
-        outcomes[name] = overall(decide(limits, figures))
+        decided = decide(limits, figures)
+        outcomes[name] = overall(decided)
+        failed[name] = {one.name for one in decided if one.outcome == "fail"}
     assert outcomes.pop("good") == "pass"
     assert set(outcomes.values()) == {"fail"}
+    assert failed["original"] == {"target_ratio"}  # it changed nothing, and draws well
+    assert failed["collapsed"] >= {"negatives_l1", "fid"}
+    assert failed["untrained"] >= {"negatives_l1", "fid"}
 
 
 def test_of_classes_the_share_that_changed_counts(

@@ -26,7 +26,7 @@ EXAMPLES = {
     "train": "unfeature train original --data mnist/ -o models/digits",
     "train original": "unfeature train original --architecture dcgan --data mnist/ -o models/gan",
     "train judge": "unfeature train judge --architecture resnet --data avatars -o models/judge",
-    "train oracle": "unfeature train oracle runs/demo --data mnist/ -o models/oracle",
+    "train oracle": "unfeature train oracle runs/demo --data avatars -o models/oracle",
 }
 
 ORIGINALS = ("dcgan", "conv-vae", "residual-vae", "stylegan2")

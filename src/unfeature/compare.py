@@ -13,11 +13,11 @@ from unfeature.adapters.pretrained import load_generator, save_generator
 from unfeature.adapters.sources import load_source
 from unfeature.apart import run_apart
 from unfeature.comparison import Comparison, Folder, Paper, Unlearn, slug
+from unfeature.cost import peak_megabytes
 from unfeature.errors import UserError
 from unfeature.folder import versions
 from unfeature.generator import Generator
 from unfeature.measuring import load_viewer, measure_all
-from unfeature.memory import peak_megabytes
 from unfeature.methods import METHODS
 from unfeature.place import Place, load_data, load_problem, trainings
 from unfeature.progress import Progress

@@ -125,9 +125,11 @@ def _costs(folder: Path, method: AnyMethod, seed: int) -> list[dict[str, float]]
     about = read_json(method.paths[seed] / "config.json").get("about") or {}
     figures = about.get("figures") or {}
     keys = ("seconds", "megabytes")
-    return (
-        [{key: float(figures[key]) for key in keys}] if all(key in figures for key in keys) else []
-    )
+    if "unlearned" in about:  # those figures are its original's
+        return []
+    if not all(key in figures for key in keys):
+        return []
+    return [{key: float(figures[key]) for key in keys}]
 
 
 def _opponents(

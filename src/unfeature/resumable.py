@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from unfeature.adapters.files import load_checkpoint, make_folder, save_checkpoint
+from unfeature.cost import Cost, peak_megabytes
 from unfeature.datasets import AttributeSet, ImageSet
 from unfeature.errors import UserError, first_line
 from unfeature.progress import Progress
@@ -28,10 +29,11 @@ def fit_saved(
     *,
     stage: int = 0,
     **own: Any,
-) -> tuple[nn.Module, float]:
-    """Train to the end, and say how many seconds that took; with a checkpoint every few minutes
-    and at the end, from which --resume goes on, and counts on; without it, older ones of this stage
-    and the later are deleted once there is something in their place.
+) -> tuple[nn.Module, Cost | None]:
+    """Train to the end, and say what that took; with a checkpoint every few minutes and at the end,
+    from which --resume goes on, and counts on; without it, older ones of this stage and the later
+    are deleted once there is something in their place. What it took is None where a checkpoint of
+    before does not say.
 
     Args:
         stage: of a training with several. One after the first begins anew where its checkpoint is
@@ -71,7 +73,9 @@ def fit_saved(
             ) from error
     per_epoch = len(data) // config.batch_size * config.batch_size
     seen = start.epochs * per_epoch + start.batches * config.batch_size
-    spent = saved.get("seconds", 0.0) if saved is not None else 0.0
+    spent: Cost | None = Cost()
+    if saved is not None:
+        spent = Cost(**saved["cost"]) if saved.get("cost") else None
     began = saved_at = time.monotonic()
     with progress.bar("train", config.epochs * per_epoch, initial=seen, unit=" images") as bar:
         for now in fit(session, data, config, start=start):
@@ -85,11 +89,18 @@ def fit_saved(
                     (output / name).unlink(missing_ok=True)
                 stale = False
             if due or now.epochs == config.epochs:
-                seconds = spent + time.monotonic() - began
                 state = {"standing": vars(now), "of": of, "session": session.state_dict()}
-                save_checkpoint(path, state | {"seconds": seconds})
+                cost = _more(spent, began)
+                save_checkpoint(path, state | {"cost": vars(cost) if cost else None})
                 saved_at = time.monotonic()
-    return session.model, spent + time.monotonic() - began
+    return session.model, _more(spent, began)
+
+
+def _more(spent: Cost | None, began: float) -> Cost | None:
+    """With what this process has taken since it `began`."""
+    if spent is None:
+        return None
+    return spent + Cost(time.monotonic() - began, peak_megabytes())
 
 
 def digest(images: Tensor) -> str:

@@ -17,7 +17,6 @@ from unfeature.evaluate import extractor
 from unfeature.evaluate.quality import fid
 from unfeature.generator import Generator, GeneratorSpec, draw
 from unfeature.labels import sample_seeds
-from unfeature.memory import peak_megabytes
 from unfeature.progress import Progress
 from unfeature.resumable import fit_saved
 from unfeature.train_prior import fit_prior
@@ -188,12 +187,13 @@ def train_to_end(
         part: which submodule of the session's model is the generator's; "" for all of it.
         own: what else a checkpoint must have in common with the training that goes on from it.
     """
-    model, seconds = fit_saved(session, data, config, arguments, progress, **own)
+    model, cost = fit_saved(session, data, config, arguments, progress, **own)
     if isinstance(session, VAESession) and session.settings.transport:
         model, spec, more = fit_prior(session, spec, data.images, arguments, progress)
-        seconds += more
+        cost = cost and more and cost + more
     found: dict[str, Any] = {"images": len(data), "fid": None, "features": None}
-    found |= {"seconds": round(seconds), "megabytes": round(peak_megabytes())}
+    if cost is not None:
+        found |= {"seconds": round(cost.seconds), "megabytes": round(cost.megabytes)}
     generator = Generator(model.get_submodule(part), spec).to("cpu")
     name = _features_for(str(arguments.data), spec.image_shape)
     if name:

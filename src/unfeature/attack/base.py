@@ -11,8 +11,8 @@ from unfeature.config import AttackConfig
 
 Draw = Callable[[Tensor], Tensor]
 Score = Callable[[Tensor], Tensor]
-Climb = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""Images → the classifier's scores, and what is climbed in their place."""
+Objective = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""Images → the classifier's scores, and what is maximised in their place."""
 
 
 @dataclass(frozen=True)

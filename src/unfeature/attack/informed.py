@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unfeature.attack.base import Draw, Found, Score, in_batches
+from unfeature.attack.base import Draw, Found, Objective, Score, in_batches
 from unfeature.attack.pgd import pgd
 from unfeature.attack.region import Ball, Region, into_both
 from unfeature.config import AttackConfig
@@ -26,6 +26,7 @@ def informed(
     original: Draw,
     direction: Float[Tensor, "*latent"],
     threshold: float | None = None,
+    objective: Objective | None = None,
     seed: int = 0,
 ) -> Found:
     """Ask g (`draw`) at `steps` points of the way to where `pgd` on f ends.
@@ -34,9 +35,11 @@ def informed(
         original: f, latents → images, differentiable.
         direction: z_e.
         threshold: t of a linear gate; None where pictures decided.
+        objective: what `pgd` maximises on f, as it takes it.
     """
     unit = direction / direction.norm()
-    goals = pgd(original, score, latents, region, config, seed=seed).latents
+    found = pgd(original, score, latents, region, config, objective=objective, seed=seed)
+    goals = found.latents
 
     @torch.inference_mode()
     def search(found: Found, part: Tensor, start: int) -> None:

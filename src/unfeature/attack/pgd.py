@@ -4,13 +4,14 @@ Madry et al. (ICLR 2018, arXiv 1706.06083), with the momentum of Auto-PGD: Croce
 evaluation of adversarial robustness with an ensemble of diverse parameter-free attacks" (ICML 2020,
 arXiv 2003.01690), section 3:
 
-    u     = P(z_k + η·∇̂s(g(z_k)))
+    u     = P(z_k + η·∇̂o(g(z_k)))
     z_k+1 = P(z_k + a·(u − z_k) + (1 − a)·(z_k − z_k−1)),      a = 3/4
 
-∇̂ is the gradient of unit length (L2) or its sign (L∞), P the projection into the ball and among
-plausible latents. η begins at ε and halves, row by row, where `PATIENCE` steps brought nothing
-(theirs halves at points that depend on the number of steps; here a longer attack begins as a
-shorter one does, so more steps never find less).
+o is the objective: the classifier's score, or another of `attack.loss`. ∇̂ is its gradient of unit
+length (L2) or its sign (L∞), P the projection into the ball and among plausible latents. η begins
+at ε and halves, row by row, where `PATIENCE` steps brought nothing (theirs halves at points that
+depend on the number of steps; here a longer attack begins as a shorter one does, so more steps
+never find less).
 
 Libraries of attacks on images clamp to [0, 1], which is wrong for latents.
 """
@@ -19,7 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unfeature.attack.base import Climb, Draw, Found, Score, in_batches
+from unfeature.attack.base import Draw, Found, Objective, Score, in_batches
 from unfeature.attack.region import Ball, Region, into_both
 from unfeature.config import AttackConfig, Norm
 from unfeature.seeds import rng
@@ -35,7 +36,7 @@ def pgd(
     region: Region,
     config: AttackConfig,
     *,
-    climb: Climb | None = None,
+    objective: Objective | None = None,
     seed: int = 0,
     first: int = 0,
 ) -> Found:
@@ -45,14 +46,15 @@ def pgd(
         draw: latents → images, differentiable.
         score: images → > 0 where the attacker's classifier sees the feature, differentiable.
         latents: where the searches begin; in the region.
-        climb: images → scores, and what is climbed in their place, from one pass
-            (`unfeature.labelers.classifier.Climbing`); the scores themselves when not given.
+        objective: images → scores, and what is maximised in their place, from one pass
+            (`unfeature.labelers.classifier.ClassifierObjective`), asked instead of `score`; the
+            scores themselves when not given.
         first: the number of the first row, from which, with `seed`, its noise follows.
     """
 
-    def itself(images: Tensor) -> tuple[Tensor, Tensor]:
-        scores = score(images)
-        return scores, scores
+    def scores(images: Tensor) -> tuple[Tensor, Tensor]:
+        found = score(images)
+        return found, found
 
     def search(found: Found, part: Tensor, start: int) -> None:
         for restart in range(config.restarts):
@@ -60,7 +62,7 @@ def pgd(
             if len(rows):
                 ball = Ball(part[rows], config.epsilon, config.norm)
                 noise = noises(part.shape[1:], rows + first + start, restart, seed)
-                _climb(draw, climb or itself, found, rows, ball, region, config, noise)
+                _climb(draw, objective or scores, found, rows, ball, region, config, noise)
 
     return in_batches(latents, config, search)
 
@@ -100,7 +102,7 @@ def reach(ball: Ball) -> Float[Tensor, " n"]:
 
 def _climb(
     draw: Draw,
-    climb: Climb,
+    objective: Objective,
     found: Found,
     rows: Tensor,
     ball: Ball,
@@ -116,12 +118,12 @@ def _climb(
     waited = torch.zeros_like(rows)
     for step in range(config.steps):
         here = now.detach().requires_grad_(True)
-        scores, height = climb(draw(here))
-        (slope,) = torch.autograd.grad(height.sum(), here)
-        scores = scores.detach()
+        scores, value = objective(draw(here))
+        (slope,) = torch.autograd.grad(value.sum(), here)
+        scores, value = scores.detach(), value.detach()
         found.see(rows, now, scores)
-        better = scores > best
-        best = torch.where(better, scores, best)
+        better = value > best
+        best = torch.where(better, value, best)
         waited = torch.where(better, 0, waited + 1)
         halve = waited >= PATIENCE
         size, waited = torch.where(halve, size / 2, size), torch.where(halve, 0, waited)

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from unfeature.attack.base import Found
 from unfeature.attack.direction import along, refitted
+from unfeature.attack.ensemble import Ensemble
 from unfeature.attack.informed import informed
 from unfeature.attack.outcome import PictureGate, Seen, outcome
 from unfeature.attack.pgd import pgd
 from unfeature.attack.random_search import random_search
 from unfeature.attack.region import plausible
-from unfeature.attack.together import Together
 from unfeature.config import AttackTable
 from unfeature.errors import UserError
 from unfeature.evaluate.features import Extractor
@@ -25,7 +25,7 @@ from unfeature.evaluate.quality import fid, inception_score
 from unfeature.evaluate.verdict import judged
 from unfeature.generator import Generator, draw
 from unfeature.labelers.base import Labeler
-from unfeature.labelers.classifier import ClassifierLabeler, Climbing
+from unfeature.labelers.classifier import ClassifierLabeler, ClassifierObjective
 
 
 @dataclass(frozen=True)
@@ -71,16 +71,16 @@ class Siege:
                 f"the direction has shape {list(self.direction.shape)}, the generator's latents "
                 f"{list(generator.latent_shape)}; attack a generator of the same latent space"
             )
-        climb = None
+        objective = None
         if isinstance(self.attacker, ClassifierLabeler):
-            climb = Climbing(self.attacker, table.loss)
+            objective = ClassifierObjective(self.attacker, table.loss)
         direction = self.direction.view(generator.latent_shape).to(generator.device)
         region = plausible(generator)
         latents = region.inside(generator.latents_from_seeds(seeds))
         pictures = draw(generator, latents)
         again = refitted(latents, judged(self.attacker, pictures))
         attacks: dict[str, Callable[..., Found]] = {
-            "gradient": partial(pgd, climb=climb, seed=seed),
+            "gradient": partial(pgd, objective=objective, seed=seed),
             "random": partial(random_search, seed=seed),
             "along z_e": partial(along, direction=direction),
             "along z_e found anew": partial(along, direction=again),
@@ -89,12 +89,13 @@ class Siege:
             attacks["from f's answers"] = partial(
                 informed,
                 original=self.original,
+                objective=objective,
                 direction=direction,
                 threshold=self.threshold,
                 seed=seed,
             )
         found: dict[str, Any] = {}
-        together = [Together.none(len(latents)) for _ in table.epsilons]
+        together = [Ensemble.none(len(latents)) for _ in table.epsilons]
         for name, attack in attacks.items():
             best: Found | None = None
             seen: Seen | None = None

@@ -84,8 +84,8 @@ class ClassifierLabeler:
 
 
 @dataclass(frozen=True)
-class Climbing:
-    """Images → a classifier's scores, and what an attack climbs in their place, from one pass.
+class ClassifierObjective:
+    """Images → a classifier's scores, and what an attack maximises in their place, from one pass.
 
     Attributes:
         loss: `attack.loss`.

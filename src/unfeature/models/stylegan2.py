@@ -58,7 +58,8 @@ class MappingNetwork(nn.Module):
     @torch.no_grad()
     def follow(self, w: Float[Tensor, "n w"], *, decay: float = 0.995) -> None:
         """w_mean ← decay·w_mean + (1 − decay)·mean(w)."""
-        self.w_mean.lerp_(w.mean(0), 1 - decay)
+        if w.isfinite().all():
+            self.w_mean.lerp_(w.mean(0), 1 - decay)
 
 
 class ModulatedConv(nn.Module):

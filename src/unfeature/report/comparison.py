@@ -224,7 +224,7 @@ def render_comparison(
         title: [
             (row.name, plots.change_bars(row.measured[0][key]["changes"]))
             for row in rows
-            if row.paired and row.measured[0][key] and row.costs
+            if row.paired and row.measured[0][key] and (row.costs or row.duels)
         ]
         for title, key in CHANGED
     }

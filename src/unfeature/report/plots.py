@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from jaxtyping import Float, Int8
 from torch import Tensor
 
+from unfeature.report.words import interval
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -139,9 +141,8 @@ def relearning_curves(generators: dict[str, Any]) -> str:
     for color, (name, lessons) in zip(cycle(COLORS), generators.items(), strict=False):
         for style, row in zip(cycle(("-", "--", ":", "-.")), lessons, strict=False):
             title = f"{name}, {row['pictures']} pictures"
-            values, low, high = (
-                [ratio[key] for ratio in row["ratios"]] for key in ("value", "low", "high")
-            )
+            ratios = [interval(ratio) for ratio in row["ratios"]]
+            values, low, high = ([one[key] for one in ratios] for key in ("value", "low", "high"))
             axes.plot(row["steps"], values, style, color=color, label=title)
             axes.fill_between(row["steps"], low, high, color=color, alpha=0.1, linewidth=0)
     axes.set_xscale("symlog", linthresh=1)

@@ -49,6 +49,11 @@ def spanned(row: dict[str, Any], form: str) -> str:
     return f"{row['value']:{form}} [{row['low']:{form}}, {row['high']:{form}}]"
 
 
+def interval(share: dict[str, Any] | float) -> dict[str, Any]:
+    """A share with its interval; of files older than their intervals the share alone, as one."""
+    return share if isinstance(share, dict) else dict.fromkeys(("value", "low", "high"), share)
+
+
 def human_text(found: dict[str, Any]) -> list[str]:
     """What a person found in pairs of pictures, in sentences."""
     left, before = found["unlearned"], found["original"]
@@ -89,7 +94,7 @@ def attack_rows(found: dict[str, Any]) -> list[dict[str, str]]:
                         row[title] = spanned(point[key], ".1%") if key in point else "–"
                 for title, key in (("FID", "fid"), ("IS", "is")):
                     row[title] = f"{point[key]:.2f}" if key in point else "–"
-                row["queries"] = f"{point['queries']:.0f}"
+                row["queries"] = f"{point['queries']:.0f}" if "queries" in point else "–"
                 rows.append(row)
     return rows
 
@@ -103,8 +108,8 @@ ENCODER = {
 LABELLED = {
     "judge": "the judge is what labelled, so training had it for a teacher: what it overlooks, it "
     "overlooks here, too; name another under [evaluate.judge]",
-    "attacker": "the attacked classifier is the one that training asked, and has defended against; "
-    "name another under [attack.classifier]",
+    "attacker": "the attacked classifier is the one that training asked, so another may find more; "
+    "name one under [attack.classifier]",
 }
 """What is said where the judge or the attacker was the teacher, too."""
 STRONG = 0.95
@@ -154,7 +159,8 @@ def attack_text(found: dict[str, Any]) -> list[str]:
             half = f"after {row['half']} steps" if row["half"] is not None else "never"
             lines.append(
                 f"relearning, {name}, {row['pictures']} pictures with the feature: "
-                f"{row['ratios'][0]['value']:.1%} → {spanned(row['ratios'][-1], '.1%')} in "
+                f"{interval(row['ratios'][0])['value']:.1%} → "
+                f"{spanned(interval(row['ratios'][-1]), '.1%')} in "
                 f"{row['steps'][-1]} steps; "
                 f"half of the original's share {half}"
             )

@@ -16,7 +16,7 @@ from unfeature.averaging import update_average
 from unfeature.datasets import AttributeSet
 from unfeature.training.calibration import calibration_error, class_weights, even_odds
 from unfeature.training.judge import moved
-from unfeature.training.loop import Session, TrainConfig, scheduled
+from unfeature.training.loop import Session, TrainConfig, scheduled, update
 
 
 class AttributeSession(Session):
@@ -58,9 +58,7 @@ class AttributeSession(Session):
         logits = self.classifier(images)
         weights = torch.where(labels, self.weights[1], self.weights[0])
         loss = F.binary_cross_entropy_with_logits(logits, labels.float(), weight=weights)
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
+        update(self.optimizer, loss)
         update_average(self.average, self.classifier, decay=self.config.average, step=self.steps)
         self.steps += 1
         correct = ((logits > 0) == labels).float().mean()

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unfeature.averaging import update_average
-from unfeature.training.loop import Session, TrainConfig, scheduled
+from unfeature.training.loop import Session, TrainConfig, scheduled, update
 
 R1_EVERY = 8
 
@@ -78,14 +78,11 @@ class GANSession(Session):
         if penalised:
             (slope,) = torch.autograd.grad(real_logits.sum(), real, create_graph=True)
             penalty = slope.square().sum(dim=(1, 2, 3)).mean()
-        self.discriminator_optimizer.zero_grad()
-        (loss_d + penalty * (self.settings.r1 * R1_EVERY / 2)).backward()
-        self.discriminator_optimizer.step()
+        loss_d_and_penalty = loss_d + penalty * (self.settings.r1 * R1_EVERY / 2)
+        update(self.discriminator_optimizer, loss_d_and_penalty)
 
         loss_g = F.softplus(-self.discriminator(fake)).mean()
-        self.generator_optimizer.zero_grad()
-        loss_g.backward()
-        self.generator_optimizer.step()
+        update(self.generator_optimizer, loss_g)
         update_average(self.average, self.generator, decay=self.config.average, step=self.steps)
         self.steps += 1
         return {"discriminator": loss_d.item(), "generator": loss_g.item()}

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from unfeature.averaging import update_average
-from unfeature.training.loop import Session, TrainConfig, scheduled
+from unfeature.training.loop import Session, TrainConfig, scheduled, update
 
 
 class JudgeSession(Session):
@@ -34,9 +34,7 @@ class JudgeSession(Session):
         self.classifier.train()
         logits = self.classifier(moved(images, self.shift, rng))
         loss = F.cross_entropy(logits, labels)
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
+        update(self.optimizer, loss)
         update_average(self.average, self.classifier, decay=self.config.average, step=self.steps)
         self.steps += 1
         correct = (logits.argmax(1) == labels).float().mean()

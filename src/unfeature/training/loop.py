@@ -15,7 +15,7 @@ from unfeature.errors import UserError
 from unfeature.seeds import rng
 
 DIVERGED = 20
-"""So many updates in a row whose losses are not finite end a training."""
+"""So many updates in a row whose gradients are not finite end a training."""
 
 
 class TrainConfig(BaseModel):
@@ -106,11 +106,11 @@ def fit(
     """Train on from where it stood, yielding after each update.
 
     The order of the images and all noise of an epoch follow from (seed, epoch), so a session
-    restored with its standing goes on as if it had never stopped. An update whose losses are not
-    finite is left out of their means.
+    restored with its standing goes on as if it had never stopped. A loss that is not finite
+    is left out of their means.
 
     Raises:
-        UserError: fewer images than a batch, or `DIVERGED` updates in a row had no finite losses.
+        UserError: fewer images than a batch, or the training diverged (`update`).
     """
     if len(data) < config.batch_size:
         raise UserError(
@@ -119,7 +119,6 @@ def fit(
         )
     start = start or Standing()
     batches = len(data) // config.batch_size
-    failed = 0
     for epoch in range(start.epochs, config.epochs):
         random = rng(config.seed, "epoch", epoch)
         order = torch.randperm(len(data), generator=random)
@@ -131,19 +130,10 @@ def fit(
             picked = order[i * config.batch_size : (i + 1) * config.batch_size]
             progress = (epoch + i / batches) / config.epochs
             images, labels = (x[picked].to(session.device) for x in (data.images, data.labels))
-            losses = session.step(images, labels, random, progress)
-            failed = 0 if all(map(math.isfinite, losses.values())) else failed + 1
-            if failed == DIVERGED:
-                raise UserError(
-                    f"the losses of {DIVERGED} updates in a row, in epoch {epoch + 1}, are not "
-                    "finite: this training has diverged; begin it anew with a smaller "
-                    "--learning-rate or another --seed"
-                )
-            if failed:
-                losses = {}
-            for name, value in losses.items():
-                mean = means.get(name, 0.0)
-                means[name] = mean + (value - mean) / (i + 1)
+            for name, value in session.step(images, labels, random, progress).items():
+                if math.isfinite(value):
+                    mean = means.get(name, value)
+                    means[name] = mean + (value - mean) / (i + 1)
             whole = i + 1 == batches
             yield Standing(epoch + whole, 0 if whole else i + 1, dict(means), random.get_state())
 
@@ -167,9 +157,22 @@ def lazy_adam(module: nn.Module, rate: float, every: int | None) -> torch.optim.
 
 def update(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
     """One update of the optimizer's parameters; none where a gradient is not finite, as that of a
-    batch whose loss overflowed."""
+    batch whose loss overflowed.
+
+    Raises:
+        UserError: so it was `DIVERGED` times in a row.
+    """
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     if torch.nn.utils.clip_grad_norm_(parameters, float("inf")).isfinite():  # it clips nothing
         optimizer.step()
+        skipped = 0
+    else:
+        skipped = getattr(optimizer, "skipped", 0) + 1
+    optimizer.skipped = skipped  # type: ignore[attr-defined]
+    if skipped == DIVERGED:
+        raise UserError(
+            f"the gradients of {DIVERGED} updates in a row are not finite: this training has "
+            "diverged; begin it anew with a smaller learning rate or another seed"
+        )

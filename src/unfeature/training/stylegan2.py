@@ -75,7 +75,8 @@ class PathLength:
         """Moves a, too. `images` must be a differentiable function of `ws`; y ~ N(0, 1/(h·w))."""
         (slope,) = torch.autograd.grad((images * y).sum(), ws, create_graph=True)
         lengths = slope.square().sum(2).mean(1).sqrt()
-        self.mean += (1 - self.decay) * (lengths.mean().item() - self.mean)
+        if lengths.mean().isfinite():
+            self.mean += (1 - self.decay) * (lengths.mean().item() - self.mean)
         return (lengths - self.mean).square().mean()
 
     def state_dict(self) -> dict[str, Any]:

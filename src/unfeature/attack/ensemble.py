@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor
 
 from unfeature.attack.base import Found
@@ -16,36 +16,31 @@ from unfeature.evaluate.statistics import wilson
 
 
 @dataclass(frozen=True)
-class Together:
+class Ensemble:
     """What several attacks did to the same latents at one radius.
 
     Attributes:
         success: rows in which any came to have the attacked classifier see the feature.
         seen: by judge, the rows in which it saw the feature in what any of them made.
-        queries: pictures drawn for each row by all of them.
     """
 
     success: Bool[Tensor, " n"]
     seen: Seen
-    queries: Float[Tensor, " n"]
 
     @classmethod
-    def none(cls, n: int) -> "Together":
+    def none(cls, n: int) -> "Ensemble":
         """No attack yet, on n latents."""
-        return cls(torch.zeros(n, dtype=torch.bool), {}, torch.zeros(n, dtype=torch.double))
+        return cls(torch.zeros(n, dtype=torch.bool), {})
 
-    def joined(self, found: Found, seen: Seen) -> "Together":
+    def joined(self, found: Found, seen: Seen) -> "Ensemble":
         """With one attack more."""
         rows = {name: row.cpu() for name, row in seen.items()}
-        return Together(
+        return Ensemble(
             self.success | found.success.cpu(),
             {name: row | self.seen.get(name, row) for name, row in rows.items()},
-            self.queries + found.queries.double().cpu(),
         )
 
     def row(self) -> dict[str, Any]:
         """The figures, as plain values."""
         shares = {"naive": self.success, **self.seen}
-        return {name: asdict(wilson(rows)) for name, rows in shares.items()} | {
-            "queries": self.queries.mean().item()
-        }
+        return {name: asdict(wilson(rows)) for name, rows in shares.items()}
