@@ -123,6 +123,8 @@ def test_a_comparison_and_its_resumption(
     assert "| ours |" in text
     assert "- measured: judge of the feature: " in text
     assert "quality: in toymodel:classifier, against" in text.splitlines()[-1]
+    more = Path("experiment.toml").read_text() + "[verdict]\ntarget_ratio = 0.01\n"
+    Path("experiment.toml").write_text(more)  # which a comparison does not ask for
     made = Path("out/redaction/seed-0/generator/model.safetensors")
     about = json.loads(made.with_name("config.json").read_text())["about"]["unlearned"]
     assert about["source"] == "Kong and Chaudhuri, arXiv 2206.14389"

@@ -49,7 +49,8 @@ def run_experiment(
 
     Args:
         until: the last stage.
-        resume: go on with the run in `path`, from its last checkpoint; its settings must be equal.
+        resume: go on with the run in `path`, from its last checkpoint; its settings must be equal,
+            but for limits and attacks where these come after `until`.
 
     Raises:
         UserError: there is a run already, or the one to resume has other settings.
@@ -57,7 +58,7 @@ def run_experiment(
     path, progress = Path(path), progress or Progress(quiet=True)
     if resume and RunFolder(path).settings.exists():
         run = RunFolder.open(path)
-        _require_equal(run, experiment)
+        _require_equal(run, experiment, until)
     else:
         run = RunFolder.create(path, experiment)
     for name in STAGES:
@@ -68,10 +69,12 @@ def run_experiment(
     return run
 
 
-def _require_equal(run: RunFolder, experiment: Experiment) -> None:
+def _require_equal(run: RunFolder, experiment: Experiment, until: str) -> None:
+    free: dict[str, Any] = {"generator": {"recipe"}}  # an oracle's alone
+    if STAGES.index(until) < STAGES.index("evaluate"):
+        free |= {"verdict": True, "attack": True}
     before, now = (
-        _flat(e.model_dump(mode="json", exclude={"generator": {"recipe"}}))  # an oracle's alone
-        for e in (run.experiment(), experiment)
+        _flat(e.model_dump(mode="json", exclude=free)) for e in (run.experiment(), experiment)
     )
     changed = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     if changed:
