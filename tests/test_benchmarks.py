@@ -59,6 +59,12 @@ def test_a_table_of_attacks_has_what_all_rows_have() -> None:
     head, _, original, ours = attacks.as_table(rows).splitlines()
     assert "gradient, ε = ∞" in head
     assert "from f's answers" not in head
+    assert "any, ε" not in head
+    for row in rows.values():
+        row["any of these"] = [{"judged": share(value)} for value in (0.4, 0.6, 0.95, 0.99)]
+    head, _, original, _ = attacks.as_table(rows).splitlines()
+    assert "| any, ε = 2 |" in head
+    assert "| 95.0% [94.0%, 96.0%] |" in original
     assert "| 90.0% [89.0%, 91.0%] (100.0%) |" in original
     assert "| 20.0% [19.0%, 21.0%] (30.0%) |" in ours
 
