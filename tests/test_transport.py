@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from unfeature import load, resumable
-from unfeature.adapters.files import load_checkpoint
+from unfeature.adapters.files import load_checkpoint, save_checkpoint
 from unfeature.cli import main
 from unfeature.datasets import ImageSet
 from unfeature.models import build
@@ -131,9 +131,15 @@ def test_stopped_in_its_second_stage_it_ends_the_same(
     stop_at_save(resumable, 4)  # two of the first stage, two of the second
     assert main(command(2, "-o", "parts")) == 130
     assert not Path("parts/config.json").exists()
-    assert load_checkpoint(Path("parts/prior.pt"))["standing"]["epochs"] == 2
+    stages = [load_checkpoint(Path("parts", name)) for name in resumable.CHECKPOINTS]
+    assert stages[1]["standing"]["epochs"] == 2
+    for stage, saved in enumerate(stages):  # as if each had taken long
+        saved["cost"]["seconds"] += 1000 * (stage + 1)
+        save_checkpoint(Path("parts", resumable.CHECKPOINTS[stage]), saved)
     assert main(command(2, "--resume", "-o", "parts")) == 0
     assert load("parts").fingerprint == load("whole").fingerprint
+    took = json.loads(Path("parts/config.json").read_text())["about"]["figures"]["seconds"]
+    assert 3000 <= took < 3100  # that of both stages
 
 
 def test_when_the_first_stage_goes_on_the_second_begins_anew(pictures: None) -> None:
