@@ -2,29 +2,21 @@
 
 import torch
 
-from unfeature.attack.base import Found
-from unfeature.attack.ensemble import Ensemble
+from unfeature.attack.outcome import Seen, union
+from unfeature.evaluate.statistics import wilson
 
 
-def found(*success: bool) -> Found:
-    rows = torch.tensor(success)
-    n = len(rows)
-    return Found(torch.zeros(n, 2), torch.zeros(n), rows, torch.ones(n, dtype=torch.int64), 1.0)
+def found(success: list[bool], judged: list[bool]) -> Seen:
+    return {"naive": torch.tensor(success), "judged": torch.tensor(judged)}
 
 
 def test_any_attack_counts() -> None:
-    none = Ensemble.none(4)
-    assert none.row()["naive"]["value"] == 0.0
-    one = none.joined(
-        found(True, True, False, False),
-        {"judged": torch.tensor([True, False, False, False])},
-    )
-    both = one.joined(
-        found(False, True, True, False),
-        {"judged": torch.tensor([False, True, False, False])},
-    )
-    row = both.row()
-    assert row["naive"]["value"] == 0.75
-    assert row["judged"]["value"] == 0.5
-    assert row["judged"]["n"] == 4
-    assert one.row()["judged"]["value"] == 0.25  # what was joined before is as it was
+    none = found([False] * 4, [False] * 4)
+    assert wilson(none["naive"]).value == 0.0
+    one = union(found([True, True, False, False], [True, False, False, False]), none)
+    both = union(found([False, True, True, False], [False, True, False, False]), one)
+    assert wilson(both["naive"]).value == 0.75
+    assert wilson(both["judged"]).value == 0.5
+    assert wilson(both["judged"]).n == 4
+    assert wilson(one["judged"]).value == 0.25  # what was joined before is as it was
+    assert union(one, None) is one

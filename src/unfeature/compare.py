@@ -13,7 +13,7 @@ from unfeature.adapters.pretrained import load_generator, save_generator
 from unfeature.adapters.sources import load_source
 from unfeature.apart import run_apart
 from unfeature.comparison import Comparison, Folder, Paper, Unlearn, slug
-from unfeature.cost import peak_megabytes
+from unfeature.cost import Cost, peak_megabytes
 from unfeature.errors import UserError
 from unfeature.folder import versions
 from unfeature.generator import Generator
@@ -158,4 +158,4 @@ def train(comparison: Comparison, path: Path, name: str, seed: int, quiet: bool)
             unlearned = made.requires_grad(False).with_about(unlearned=notes)
             save_generator(unlearned, folder / "generator")
     (folder / "measured.json").unlink(missing_ok=True)
-    write_json(folder / "cost.json", {"seconds": seconds, "megabytes": peak_megabytes()})
+    write_json(folder / "cost.json", vars(Cost(seconds, peak_megabytes())))

@@ -97,8 +97,7 @@ def outcome(
     seen = {name: judged(who, images) > 0 for name, who in judges.items()}
     passed = gate.passes(images) if gate else torch.ones_like(seen["judged"])
     seen = {name: rows & passed for name, rows in seen.items()}
-    if before is not None:
-        seen = {name: rows | before[name] for name, rows in seen.items()}
+    seen = union(seen, before)
     made = Outcome(
         naive=wilson(found.success),
         passed=wilson(passed),
@@ -106,3 +105,10 @@ def outcome(
         **{name: wilson(rows) for name, rows in seen.items()},
     )
     return made, seen
+
+
+def union(seen: Seen, before: Seen | None) -> Seen:
+    """The rows in which it was seen in either, of two radii or of two attacks."""
+    if before is None:
+        return seen
+    return {name: rows | before[name] for name, rows in seen.items()}

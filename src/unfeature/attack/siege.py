@@ -12,9 +12,8 @@ from torch import Tensor
 
 from unfeature.attack.base import Found
 from unfeature.attack.direction import along, refitted
-from unfeature.attack.ensemble import Ensemble
 from unfeature.attack.informed import informed
-from unfeature.attack.outcome import PictureGate, Seen, outcome
+from unfeature.attack.outcome import PictureGate, Seen, outcome, union
 from unfeature.attack.pgd import pgd
 from unfeature.attack.random_search import random_search
 from unfeature.attack.region import plausible
@@ -22,6 +21,7 @@ from unfeature.config import AttackTable
 from unfeature.errors import UserError
 from unfeature.evaluate.features import Extractor
 from unfeature.evaluate.quality import fid, inception_score
+from unfeature.evaluate.statistics import wilson
 from unfeature.evaluate.verdict import judged
 from unfeature.generator import Generator, draw
 from unfeature.labelers.base import Labeler
@@ -61,7 +61,8 @@ class Siege:
 
         Latents outside the plausible region are left out. What a smaller radius finds counts for a
         larger one. "any of these" counts a latent from which any of the attacks succeeds, as an
-        attacker would who has tried them all.
+        attacker would who has tried them all (as the ensemble of Croce and Hein, ICML 2020, arXiv
+        2003.01690, section 5).
 
         Raises:
             UserError: a direction of another shape, or no latent in the region.
@@ -95,7 +96,7 @@ class Siege:
                 seed=seed,
             )
         found: dict[str, Any] = {}
-        together = [Ensemble.none(len(latents)) for _ in table.epsilons]
+        together: list[Seen | None] = [None] * len(table.epsilons)
         for name, attack in attacks.items():
             best: Found | None = None
             seen: Seen | None = None
@@ -105,12 +106,15 @@ class Siege:
                 best = now if best is None else stronger(best, now)
                 row, seen = self._row(generator, best, seen)
                 found[name].append({"epsilon": _radius(epsilon), **row})
-                together[k] = together[k].joined(best, seen)
+                together[k] = union({"naive": best.success, **seen}, together[k])
             if name in ("gradient", "random"):  # the last radius alone
                 found[f"{name}, queries"] = spent(now, table.steps * table.restarts)
         found["any of these"] = [
-            {"epsilon": _radius(epsilon), **each.row()}
-            for epsilon, each in zip(table.epsilons, together, strict=True)
+            {
+                "epsilon": _radius(epsilon),
+                **{name: asdict(wilson(hits)) for name, hits in (rows or {}).items()},
+            }
+            for epsilon, rows in zip(table.epsilons, together, strict=True)
         ]
         return found
 

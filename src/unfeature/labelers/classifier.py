@@ -105,8 +105,7 @@ class ClassifierObjective:
         own = logits[:, of.target]
         if self.loss == "logit":
             return scores, own
-        others = torch.cat([logits[:, : of.target], logits[:, of.target + 1 :]], dim=1)
-        return scores, own - others.amax(1)
+        return scores, own - _others(logits, of.target).amax(1)
 
 
 def same_classifier(a: Labeler, b: Labeler) -> bool:
@@ -219,5 +218,9 @@ def answers(
 
 def _odds(logits: Float[Tensor, "n k"], k: int) -> Float[Tensor, " n"]:
     log_p = logits.log_softmax(1)
-    others = torch.cat([log_p[:, :k], log_p[:, k + 1 :]], dim=1)
-    return log_p[:, k] - others.logsumexp(1)
+    return log_p[:, k] - _others(log_p, k).logsumexp(1)
+
+
+def _others(values: Float[Tensor, "n k"], k: int) -> Float[Tensor, "n others"]:
+    """All columns but one."""
+    return torch.cat([values[:, :k], values[:, k + 1 :]], dim=1)

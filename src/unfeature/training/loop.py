@@ -107,7 +107,7 @@ def fit(
 
     The order of the images and all noise of an epoch follow from (seed, epoch), so a session
     restored with its standing goes on as if it had never stopped. A loss that is not finite
-    is left out of their means.
+    is left out of the means.
 
     Raises:
         UserError: fewer images than a batch, or the training diverged (`update`).
