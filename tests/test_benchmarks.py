@@ -1,10 +1,14 @@
 """What the benchmarks make of what they find: tables, and whether aims are met."""
 
+from pathlib import Path
 from typing import Any
 
-from benchmarks import aims, attacks
+import pytest
+from benchmarks import aims, attacks, lessons
 from benchmarks.glance import figures, glance, rows_of
 from benchmarks.paper import EXPERIMENTS, RESULTS, filled
+
+from unfeature.cli import main
 
 
 def share(value: float) -> dict[str, float]:
@@ -104,3 +108,30 @@ def test_a_glance_holds_the_figures_of_the_tables_below() -> None:
     )
     page, names = RESULTS.read_text(), sorted(path.stem for path in EXPERIMENTS.glob("*.toml"))
     assert filled(page, "glance", glance(page, names)) == page, "python -m benchmarks.glance"
+
+
+def test_lessons_tell_what_else_changes_and_by_whose_eyes(
+    toml: Path, two_threads: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def said(*more: str) -> list[str]:
+        capsys.readouterr()
+        command = ["lessons", "run", *["toymodel:Halves"] * 2, "--n", "200"]
+        monkeypatch.setattr("sys.argv", [*command, *more])
+        lessons.main()
+        return capsys.readouterr().out.splitlines()
+
+    for stage in ("sample", "label", "target"):
+        arguments = [str(toml), "-o", "run"] if stage == "sample" else ["run"]
+        assert main([stage, *arguments, "--quiet"]) == 0
+    erased = said()
+    assert erased[0].endswith("of 200 had the feature")
+    assert erased[1] == erased[2]
+    assert erased[1].startswith("by toymodel:Halves: erased ")
+    assert " 0.000" not in erased[1]
+    assert erased[3].split(": ")[1].startswith("0.000")  # one judge does not differ from itself
+    assert "unlearned" not in " ".join(erased)
+    assert main(["run", str(toml), "-o", "run", "--resume", "--quiet"]) == 0
+    both = said()
+    assert [line for line in both if "unlearned" not in line] == erased
+    assert len(both) == len(erased) + 2
+    assert said("--set", "erase.margin=0")[1:3] != erased[1:3]
