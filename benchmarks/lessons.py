@@ -11,6 +11,7 @@ original's. Settings are the run's, and what `--set` names.
 """
 
 import argparse
+from collections.abc import Collection
 from itertools import combinations
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from torch import Tensor
 
 from unfeature import draw
 from unfeature.adapters.sources import load_attribute_judge, load_both, load_source
-from unfeature.evaluate.collateral import changed
+from unfeature.errors import UserError
+from unfeature.evaluate.collateral import changed, collateral
 from unfeature.evaluate.verdict import judged
 from unfeature.folder import RunFolder
 from unfeature.labelers.classifier import AttributeJudge
@@ -29,6 +31,7 @@ from unfeature.panel import load_panel
 from unfeature.settings import read_experiment
 
 AT_A_TIME = 64
+"""Latents whose erased pictures are searched for together."""
 
 
 def main() -> None:
@@ -47,31 +50,44 @@ def main() -> None:
     latents = f.latents_from_seeds(sample_seeds(arguments.n, experiment.seed, "lessons").tolist())
     before = draw(f, latents)
     had = judged(load_panel(run.path / "panel").judge, before) > 0
+    leave_out = experiment.evaluate.leave_out
+    judges = [load_attribute_judge(name, classes=True) for name in arguments.judges]
+    doubts = [
+        (one, other, doubt(one, other, before, leave_out=leave_out))
+        for one, other in combinations(judges, 2)
+    ]
     eraser = current_eraser(run, experiment, f)
     parts = latents[had].split(AT_A_TIME)
     pictures = {"erased": torch.cat([eraser.erase(part).pictures(f) for part in parts])}
     if g is not None:
         pictures["unlearned"] = draw(g, latents[had])
     print(f"{int(had.sum())} of {len(latents)} had the feature")
-    seen = []
-    for name in arguments.judges:
-        judge = load_attribute_judge(name, classes=True)
-        seen.append((name, judge, _others(judge, before, experiment.evaluate.leave_out)))
+    for judge in judges:
         for kind, drawn in pictures.items():
-            now = _others(judge, drawn, experiment.evaluate.leave_out)
-            print(f"by {name}: {kind} {_count(judge, seen[-1][2][had], now):.3f} of {now.shape[1]}")
-    for (one, judge, a), (other, _, b) in combinations(seen, 2):
-        doubt, where = _count(judge, a, b), _count(judge, a[had], b[had])
-        print(f"{one} against {other}: {doubt:.3f}; where the feature was {where:.3f}")
+            found = collateral(judge, before[had], drawn, leave_out=leave_out)
+            print(f"by {judge.reference}: {kind} {found.changed.value:.3f} of {found.attributes}")
+    for one, other, differ in doubts:
+        print(
+            f"{one.reference} against {other.reference}: {differ.mean():.3f}; "
+            f"where the feature was {differ[had].mean():.3f}"
+        )
 
 
-def _others(judge: AttributeJudge, images: Tensor, leave_out: tuple[str, ...]) -> Tensor:
-    """What a judge sees, but for the feature."""
-    return judge(images)[:, [i for i, k in enumerate(judge.names) if k not in leave_out]]
+def doubt(
+    one: AttributeJudge, other: AttributeJudge, images: Tensor, *, leave_out: Collection[str]
+) -> Tensor:
+    """(n,): in how many attributes two judges differ about one picture.
 
-
-def _count(judge: AttributeJudge, before: Tensor, after: Tensor) -> float:
-    return changed(before != after, exclusive=judge.exclusive).mean().item()
+    Raises:
+        UserError: they do not see the same attributes.
+    """
+    if one.names != other.names:
+        raise UserError(
+            f"'{one.reference}' and '{other.reference}' do not see the same attributes, in the "
+            "same order; name judges that do"
+        )
+    kept = [i for i, name in enumerate(one.names) if name not in leave_out]
+    return changed((one(images) != other(images))[:, kept], exclusive=one.exclusive)
 
 
 if __name__ == "__main__":
