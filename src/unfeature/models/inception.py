@@ -123,7 +123,8 @@ class BlockE(nn.Module):
 
 class InceptionV3(nn.Module):
     """Images in [−1, 1] of any size, grey or RGB → 1,008 logits; `features` gives the 2,048 pool
-    activations."""
+    activations. The logits are without the last layer's bias, as the Inception Score's original
+    code has them (Salimans et al., NeurIPS 2016), and its successors."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -156,7 +157,7 @@ class InceptionV3(nn.Module):
         return x.mean(dim=(2, 3))
 
     def head(self, features: Float[Tensor, "n 2048"]) -> Float[Tensor, "n 1008"]:
-        return self.fc(features)
+        return F.linear(features, self.fc.weight)
 
     def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 1008"]:
         return self.head(self.features(images))
