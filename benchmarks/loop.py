@@ -43,7 +43,7 @@ class Bench:
         self.settings = (ours or experiment).unlearn
         self.original: Generator = load_source(experiment.generator)
         self.labeler = load_labeler(
-            experiment.label, Calibration(self.original, seed=experiment.seed)
+            experiment.label, Calibration(self.original, seed=experiment.calibration_seed)
         )
         labels = label(self.original, 2000, by=self.labeler, seed=experiment.seed)
         self.target = TargetVector.fit(labels)

@@ -53,6 +53,7 @@ def test_the_papers_method_is_the_papers(comparison: Path) -> None:
     assert keepers == ["digits-keeper", ""]
     loop = paper.unlearn
     assert (loop.alpha, loop.gone, loop.keep, loop.robust) == (1, 0, 0, 0)
+    assert loop.betas == (0.9, 0.999)
     more = "'unlearn.tether=0.1', 'unlearn.robust=0.2', 'target.method=lda'"
     held = read_comparison(comparison, [f"set=[{more}]"])
     ours_held, paper_held = held.resolved("ours"), held.resolved("paper")
@@ -134,6 +135,9 @@ def test_a_comparison_and_its_resumption(
     table = capsys.readouterr().out
     assert "±" in table
     assert "over 2 seeds" in table
+    panels = [f"labels/seed-{k}/panel" for k in (0, 1)] + ["ours/seed-1/run/panel"]
+    gates = [json.loads(Path("out", name, "panel.json").read_text())["gate"] for name in panels]
+    assert gates[0] == gates[1] == gates[2]  # all unlearn what the first seed's judge judges
     assert "redaction" not in table
     assert made.stat().st_mtime == before
     assert "already holds a comparison" in says(capsys, comparison, "-o", "out")
@@ -201,6 +205,11 @@ def test_oracles_of_several_seeds_are_the_floor(
     apart = f"left {abs(left[0] - left[1]):.2%}, FID {abs(fid[0] - fid[1]):.2f}, KID "
     assert f"- the floor, oracle: 2 trainings lie apart by {apart}" in text
     assert "ours − oracle" in text
+    for line in text.splitlines():  # no figure is read closer than two oracles lie
+        if line.startswith("- ours − "):
+            difference = abs(float(line.split("target ratio ")[1].split("%")[0])) / 100
+            below = difference < abs(left[0] - left[1])
+            assert ("(target ratio: below the floor)" in line) == below
     # what is optional and not there yet is left out, and joins when it is
     gone = ["--set", "methods.oracle.path=nowhere", "--set", "methods.oracle.optional=true"]
     command = ["compare", str(comparison), "-o", "alone", "--only", "ours", "oracle", *gone]

@@ -1,12 +1,15 @@
 """A VAE's encoder beside its unlearned decoder: what it gives away, and how that is closed."""
 
 import json
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from unfeature import learning
 from unfeature.adapters.encoder import encoding, load_encoder
 from unfeature.attack.encoder import adapted, leaked
 from unfeature.cli import main
@@ -14,9 +17,11 @@ from unfeature.config import EncoderConfig
 from unfeature.erase import ImageEraser
 from unfeature.errors import UserError
 from unfeature.evaluate.verdict import judged
+from unfeature.folder import RunFolder
 from unfeature.generator import Generator, draw
 from unfeature.labelers import FunctionLabeler
 from unfeature.labels import LatentSet
+from unfeature.learning import adapt_encoder
 from unfeature.target import TargetVector
 
 ENCODER = """
@@ -88,8 +93,20 @@ def test_an_encoder_gives_the_feature_away_until_it_is_adapted(
 
 
 def test_the_attack_reports_it_and_adapting_is_a_setting(
-    toml: Path, toy_folder: Path, encoder: nn.Module, capsys: pytest.CaptureFixture[str]
+    toml: Path,
+    toy_folder: Path,
+    encoder: nn.Module,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    late = [0.0]
+
+    def slowly(*arguments: Any) -> nn.Module:
+        late[0] += 1e6  # seconds, by the clock
+        return adapt_encoder(*arguments)
+
+    monkeypatch.setattr(learning, "adapt_encoder", slowly)
+    monkeypatch.setattr(time, "perf_counter", lambda: time.monotonic() + late[0])
     extra = f"""
 [encoder]
 factory = "toyencoder:Mean"
@@ -101,6 +118,8 @@ steps = 150
     assert main(["run", str(toml), "-o", "out", "--quiet"]) == 0
     assert "the encoder was adapted" in Path("out/report.html").read_text()  # not attacked yet
     assert Path("out/unlearned/encoder.safetensors").stat().st_size > 0
+    assert late[0] > 0
+    assert RunFolder.open(Path("out")).seconds()["unlearn"] < 1e5  # the decoder's alone
     quick = ["--set", "attack.n=20", "--set", "attack.restarts=1", "--set", "attack.steps=2"]
     capsys.readouterr()
     assert main(["attack", "out", *quick, "--json", "--quiet"]) == 0

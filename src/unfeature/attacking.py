@@ -93,7 +93,7 @@ def attack_run(
         wanted, _ = extractor(clean)
     direction = TargetVector.load(run.target).direction
     threshold = getattr(current_eraser(run, experiment, original), "threshold", None)
-    closer = load_closer(experiment.evaluate, original, seed=experiment.seed)
+    closer = load_closer(experiment.evaluate, original, seed=experiment.calibration_seed)
     if closer is not None and same_classifier(attacker, closer):
         progress.say(f"no closer look: {closer.name} is attacked")
         closer = None
@@ -194,7 +194,7 @@ def find_attacker(
     distilled from the labels, where a function labelled and thus judges."""
     named = experiment.attack.classifier
     if named is not None:
-        calibration = Calibration(original, seed=experiment.seed)
+        calibration = Calibration(original, seed=experiment.calibration_seed)
         return load_labeler(named, calibration, table="attack.classifier")
     if isinstance(panel.gate, ClassifierLabeler):
         return panel.gate

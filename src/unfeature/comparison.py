@@ -35,11 +35,11 @@ PAPER = (
     *("unlearn.alpha=1", "unlearn.gone=0", "unlearn.keep=0", "unlearn.tether=0"),
     "unlearn.robust=0",
     *("unlearn.pool=1", "unlearn.reuse=1", "unlearn.average=0"),
-    *("unlearn.warmup=0", "unlearn.final_rate=1"),
+    *("unlearn.warmup=0", "unlearn.final_rate=1", "unlearn.betas=[0.9, 0.999]"),
     f"unlearn.patience={10**6}",
 )
 """The paper's method to the letter: its direction, gate and loss, fresh latents each step, plain
-Adam (with the experiment's `unlearn.betas`), every step of a round."""
+Adam, every step of a round."""
 
 
 class Unlearn(Settings):
@@ -95,7 +95,8 @@ class Comparison(Settings):
     ours: str = "ours"
     """The method that is held against each of the others."""
     seeds: tuple[int, ...] = Field((0,), min_length=1)
-    """Of the trainings, one after the other; labels are drawn anew for each, too."""
+    """Of the trainings, one after the other; labels are drawn anew for each, too, by labellers
+    whose thresholds and units are the first's, whose judge judges all."""
     n: int = Field(5000, ge=6)
     """Fresh latents, the same for all."""
     data: str = ""
@@ -179,6 +180,8 @@ class Comparison(Settings):
             changes += method.set
         if seed is not None:
             changes.append(f"seed={seed}")
+            if seed != self.seeds[0]:
+                changes.append(f"calibration={self.seeds[0]}")
         return read_experiment(Path(self.experiment), changes)
 
 

@@ -51,7 +51,8 @@ def evaluate_stage(run: RunFolder, progress: Progress) -> Verdict:
     found = verdict(
         pairs, judge=panel.judge.name, extractor=features, reference=reference, seed=seed
     )
-    examination = examine(run, experiment.evaluate, pairs, original, unlearned, seed=seed)
+    calibration = experiment.calibration_seed
+    examination = examine(run, experiment.evaluate, pairs, original, unlearned, seed=calibration)
     spread = 0.0
     if experiment.verdict.fid is not None and features is not None and reference is not None:
         spread = fid_spread(features(pairs.unlearned)[0], features(reference)[0], seed=seed)

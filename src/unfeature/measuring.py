@@ -174,7 +174,7 @@ def make_jury(
         settings.leave_out,
         extractor,
         wanted,
-        load_closer(settings, original, seed=experiment.seed),
+        load_closer(settings, original, seed=experiment.calibration_seed),
     )
 
 

@@ -46,7 +46,7 @@ def sample_stage(run: RunFolder, progress: Progress) -> None:
     experiment = run.experiment()
     examiner = load_examiner(experiment.evaluate)
     original = load_source(experiment.generator)
-    load_closer(experiment.evaluate, original, seed=experiment.seed)
+    load_closer(experiment.evaluate, original, seed=experiment.calibration_seed)
     seeds = sample_seeds(experiment.label.n, experiment.seed, "label")
     latents = original.latents_from_seeds(seeds.tolist())
     save_tensors(run.path / "samples.safetensors", {"seeds": seeds, "latents": latents})
@@ -75,7 +75,7 @@ def label_stage(run: RunFolder, progress: Progress) -> LatentSet:
     began = time.perf_counter()
     experiment = run.experiment()
     original = load_source(experiment.generator)
-    calibration = Calibration(original, seed=experiment.seed)
+    calibration = Calibration(original, seed=experiment.calibration_seed)
     seeds = load_tensors(run.path / "samples.safetensors")["seeds"]
     if experiment.label.by == "sheet":
         gate = None

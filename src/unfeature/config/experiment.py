@@ -18,6 +18,9 @@ class Experiment(Settings):
     """What is to be unlearned, in words, e.g. "thick stroke"."""
     seed: int = Field(0, ge=0)
     """Everything random follows from it."""
+    calibration: int | None = Field(None, ge=0)
+    """The seed of the pictures from which labellers take thresholds and units, where that is to be
+    another's: of trainings with several seeds only then all have the same feature."""
     generator: GeneratorConfig
     label: LabelConfig
     attributes: dict[str, LabelerConfig] = Field({})
@@ -29,6 +32,10 @@ class Experiment(Settings):
     evaluate: EvaluateConfig = EvaluateConfig()
     verdict: VerdictConfig = VerdictConfig()
     attack: AttackTable = AttackTable()
+
+    @property
+    def calibration_seed(self) -> int:
+        return self.seed if self.calibration is None else self.calibration
 
     @property
     def needs_slope(self) -> str:

@@ -162,6 +162,7 @@ def table(rows: Sequence[Row], *, facts: Mapping[str, str] | None = None) -> str
 def standing(rows: Sequence[Row]) -> list[str]:
     """For every other method, what the same latents say of the difference to ours."""
     ours = next((row for row in rows if row.costs and not row.duels), None)
+    floor = max((apart(row) for row in rows), default=0.0)
     lines = []
     for row in rows:
         if not row.duels or ours is None:
@@ -175,9 +176,18 @@ def standing(rows: Sequence[Row]) -> list[str]:
         where = ""
         if row.point and ours.point and row.weights:
             where = "; on or past its front" if beyond(ours.point, row.point) else "; BEHIND it"
+            if abs(ours.point[0] - row.point[0]) < floor:
+                where += " (target ratio: below the floor)"
         seeds = f" over {len(row.duels)} seeds" if len(row.duels) > 1 else ""
         lines.append(f"- {ours.name} − {row.name}: {', '.join(parts)}{seeds}{where}")
     return lines + [line for row in rows if (line := _floor(row))]
+
+
+def apart(row: Row) -> float:
+    """How far the target ratios of trainings that are the floor lie apart; 0 of a row that is
+    none."""
+    values = row.values("target", "value")
+    return max(values) - min(values) if not row.paired and len(values) > 1 else 0.0
 
 
 def _floor(row: Row) -> str:
