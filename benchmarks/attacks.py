@@ -10,12 +10,14 @@ like change the budget. The original is attacked in the latent space of each run
 """
 
 import argparse
+import math
 from pathlib import Path
 from typing import Any
 
 from benchmarks.paper import RESULTS, filled
 from unfeature.adapters.files import read_json
 from unfeature.attacking import attack_run
+from unfeature.config import AttackTable
 from unfeature.folder import RunFolder
 from unfeature.place import Place
 from unfeature.progress import Progress
@@ -23,6 +25,8 @@ from unfeature.report.words import spanned
 from unfeature.settings import read_experiment
 
 METHODS = ("paper", "ours", "robust")
+BUDGET = {"norm", "steps", "restarts", "loss", "confidence", "n"}
+"""Settings that every row of a table must have in common, beside the radii."""
 ANY = "any of these"
 """What `attack.json` calls the attacks together."""
 
@@ -33,14 +37,20 @@ def main() -> None:
         rows: dict[str, dict[str, Any]] = {}
         for method in arguments.methods:
             run = RunFolder.open(Place(arguments.output / name).method(method, 0) / "run")
-            if arguments.set:
-                run.write_settings(read_experiment(run.settings, arguments.set))
-            space = run.experiment().generator.latent_space or "z"
+            asked = read_experiment(run.settings, arguments.set)
+            space = asked.generator.latent_space or "z"
             if not arguments.tables and not run.attack.exists():
+                run.write_settings(asked)
                 known = _others(rows, space)
                 attack_run(run, Progress(), oracle=arguments.oracle, known=known)
             if run.attack.exists():
-                found = read_json(run.attack)["generators"]
+                attack = read_json(run.attack)
+                if other := other_budget(attack, asked.attack):
+                    raise SystemExit(
+                        f"{run.attack} was made with another budget ({other}); give the same, or "
+                        "delete it to attack anew"
+                    )
+                found = attack["generators"]
                 rows[f"original ({space})"] = found["original"]
                 rows[method] = found["unlearned"]
                 rows |= {f"oracle ({space})": found["oracle"]} if "oracle" in found else {}
@@ -59,6 +69,15 @@ def options(doc: str | None) -> argparse.Namespace:
     parser.add_argument("--set", action="append", default=[], help="attack.key=value")
     parser.add_argument("--tables", action="store_true")
     return parser.parse_args()
+
+
+def other_budget(attack: dict[str, Any], table: AttackTable) -> str:
+    """Which setting `attack.json` was made with that is another in the table; empty where none."""
+    asked = table.model_dump(include=BUDGET)
+    changed = [key for key, value in asked.items() if attack["budget"].get(key, value) != value]
+    points = attack["generators"]["unlearned"]["gradient"]
+    made = [math.inf if point["epsilon"] is None else point["epsilon"] for point in points]
+    return ", ".join(changed + ["epsilons"] * (made != list(table.epsilons)))
 
 
 def _others(rows: dict[str, dict[str, Any]], space: str) -> dict[str, Any]:

@@ -2,25 +2,28 @@
 
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from unfeature.attack.base import Found
 from unfeature.attack.direction import along, refitted
 from unfeature.attack.informed import informed
 from unfeature.attack.outcome import PictureGate, outcome
 from unfeature.attack.pgd import MOMENTUM, begin, pgd, uphill
 from unfeature.attack.random_search import random_search
 from unfeature.attack.region import Ball, Ellipsoid, Region, Shell, into_both, plausible
-from unfeature.attack.siege import Siege
+from unfeature.attack.siege import Siege, spent
 from unfeature.config import AttackConfig, AttackTable
 from unfeature.errors import UserError
 from unfeature.evaluate import Extractor
-from unfeature.generator import Generator, draw
+from unfeature.generator import Generator, GeneratorSpec, draw
 from unfeature.labelers import ClassifierLabeler, FunctionLabeler
 from unfeature.labelers.classifier import ClassifierObjective
+from unfeature.models.stylegan2 import StyleGAN2Generator
 
 REGION = Shell.of_prior(8)
 ATTACKS = {"pgd": pgd, "random": random_search}
@@ -40,7 +43,8 @@ def rare(corner: FunctionLabeler) -> FunctionLabeler:
 def test_the_shell_holds_what_it_says() -> None:
     z = torch.randn(20_000, 8, generator=torch.Generator().manual_seed(0))
     inside = REGION.contains(z)
-    assert 1 - inside.double().mean() == pytest.approx(0.02, abs=0.004)
+    for side in (z.norm(dim=1) < 3, z.norm(dim=1) > 3):
+        assert (side & ~inside).double().mean() == pytest.approx(0.01, abs=0.003)
     far = torch.cat([z * 9, z * 0.01])
     assert REGION.contains(REGION.project(far)).all()
     assert torch.equal(REGION.project(z[inside]), z[inside])
@@ -133,10 +137,11 @@ def test_attacks_keep_their_budget_and_depend_on_no_batch(
 
 
 @pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("norm", ["l2", "linf"])
 def test_no_budget_changes_nothing(
-    name: str, toy: Generator, rare: FunctionLabeler, latents: Tensor
+    name: str, norm: Any, toy: Generator, rare: FunctionLabeler, latents: Tensor
 ) -> None:
-    none = AttackConfig(epsilon=0.0, steps=3, restarts=2)
+    none = AttackConfig(norm=norm, epsilon=0.0, steps=3, restarts=2)
     found = ATTACKS[name](toy, rare.score, latents, REGION, none)
     assert torch.equal(found.latents, latents)
     assert torch.equal(found.success, rare.score(toy(latents)) > 0)
@@ -157,18 +162,24 @@ def test_a_common_feature_is_found_and_the_gradient_is_worth_something(
     assert climbed > tried + 0.1
 
 
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("name", [*ATTACKS, "along"])
 def test_a_stronger_budget_never_finds_less(
     name: str, toy: Generator, rare: FunctionLabeler, latents: Tensor
 ) -> None:
+    unit = refitted(latents, rare.score(toy(latents)))
+    attacks = {**ATTACKS, "along": partial(along, direction=unit)}
+
     def success(**more: Any) -> Tensor:
         config = AttackConfig(**{"epsilon": 1.0, "steps": 4, "restarts": 2, **more})
-        return ATTACKS[name](toy, rare.score, latents, REGION, config).success
+        return attacks[name](toy, rare.score, latents, REGION, config).success  # type: ignore[operator]
 
     base = success()
     assert base.any()
-    if name == "pgd":
-        assert (success(steps=12, restarts=1) | ~success(steps=4, restarts=1)).all()
+    fewer = success(steps=1, restarts=1)
+    for steps in (2, 5, 7, 12):
+        more = success(steps=steps, restarts=1)
+        assert (more | ~fewer).all()
+        fewer = more
     assert (success(restarts=4) | ~base).all()
     assert success(epsilon=2.0).sum() > base.sum()
     assert success(epsilon=float("inf")).sum() > base.sum()
@@ -306,16 +317,30 @@ def test_what_knows_more_keeps_the_rules_too(
         partial(along, direction=unit),
         partial(informed, original=toy, direction=unit, threshold=0.1),
     ]
-    for attack in attacks:
-        none = AttackConfig(epsilon=0.0, steps=4, restarts=2)
+    for attack, (norm, order) in product(attacks, (("l2", 2), ("linf", float("inf")))):
+        none = AttackConfig(norm=norm, epsilon=0.0, steps=4, restarts=2)  # type: ignore[arg-type]
         assert torch.equal(attack(toy, rare.score, latents, REGION, none).latents, latents)
-        config = AttackConfig(epsilon=1.0, steps=5, restarts=2)
+        config = none.model_copy(update={"epsilon": 1.0, "steps": 5})
         found = attack(toy, rare.score, latents, REGION, config)
         few = config.model_copy(update={"batch_size": 7})
         small = attack(toy, rare.score, latents, REGION, few)
         assert torch.equal(found.success, small.success)
         torch.testing.assert_close(found.latents, small.latents, atol=1e-3, rtol=1e-3)
-        assert ((found.latents - latents).norm(dim=1) <= 1.001).all()
+        assert ((found.latents - latents).norm(dim=1, p=order) <= 1.001).all()
+        assert REGION.contains(found.latents).all()
+        with pytest.raises(UserError, match="1 of 2 latents lie outside"):
+            attack(toy, rare.score, torch.stack([latents[0], 9 * latents[0]]), REGION, config)
+
+
+def test_queries_are_counted() -> None:
+    found = Found.start(torch.zeros(4, 2), 0.0)
+    found.queries.copy_(torch.tensor([1, 3, 30, 100]))
+    found.success.copy_(torch.tensor([True, True, True, False]))
+    within = {row["queries"]: row["success"] for row in spent(found, 100)}
+    assert list(within) == sorted(within)
+    assert within[1] == 0.25
+    assert within[100] == 0.75
+    assert [within[n] for n in (2, 4, 28, 43)] == [0.25, 0.5, 0.5, 0.75]
 
 
 def test_a_siege_depends_on_no_batch(toy: Generator, rare: FunctionLabeler) -> None:
@@ -389,15 +414,16 @@ def test_along_a_direction_goes_to_the_edge_of_either_ball(toy: Generator) -> No
             assert far[side].max().item() == pytest.approx(0.5, rel=1e-3)
 
 
-def test_only_pictures_the_judge_sees_count(toy: Generator, corner: FunctionLabeler) -> None:
+def test_only_pictures_the_judge_sees_count(
+    toy: Generator, corner: FunctionLabeler, latents: Tensor
+) -> None:
     pixels = Extractor("pixels", nn.Flatten())
     gate = PictureGate.of(pixels, draw(toy, toy.latents_from_seeds(range(2000))))
     real = draw(toy, toy.latents_from_seeds(range(5000, 6000)))
     assert gate.passes(real).double().mean() == pytest.approx(0.99, abs=0.012)
     noise = torch.rand(50, 1, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
     assert not gate.passes(noise).any()
-    latents = toy.latents_from_seeds(range(100))
-    found = pgd(toy, corner.score, latents, REGION, AttackConfig(steps=5, restarts=1))
+    found = pgd(toy, corner.score, latents[:100], REGION, AttackConfig(steps=5, restarts=1))
     images = draw(toy, found.latents)
     seen, rows = outcome(found, images, corner, None)
     assert seen.naive.value == pytest.approx(seen.judged.value, abs=0.02)
@@ -412,3 +438,25 @@ def test_regions_follow_from_the_latent_space(toy: Generator) -> None:
     found = plausible(toy)
     assert isinstance(found, Shell)
     assert found == REGION
+
+
+@pytest.mark.usefixtures("initial_weights")
+def test_a_siege_in_w_depends_on_no_batch() -> None:
+    options: dict[str, Any] = {"size": 16, "latent_dim": 8, "w_dim": 8, "width": 4}
+    options |= {"max_width": 8, "mapping_layers": 2}
+    spec = GeneratorSpec("stylegan2", options, (8,), (3, 16, 16))
+    generator = Generator(StyleGAN2Generator(**options), spec).in_space("w")
+    assert isinstance(plausible(generator), Ellipsoid)
+    pictures = draw(generator, generator.latents_from_seeds(range(200)))
+    red = FunctionLabeler.calibrated(lambda x: x[:, 0].mean((1, 2)), "red", pictures, share=0.2)
+    siege = Siege(red, red, None, torch.ones(8), original=generator)
+    table = AttackTable(steps=4, restarts=2, epsilons=(0.1, float("inf")))
+    few = table.model_copy(update={"batch_size": 7})
+    found, small = (siege.of(generator, list(range(30)), budget) for budget in (table, few))
+    near, far = (point["naive"]["value"] for point in found["gradient"])
+    assert 0 < near < far == 1
+    for name, rows in found.items():
+        for row, other in zip(rows, small[name], strict=True):
+            assert row.keys() == other.keys()
+            for key in row:
+                assert row[key] == pytest.approx(other[key], abs=1e-4)

@@ -9,6 +9,7 @@ from benchmarks.glance import figures, glance, rows_of
 from benchmarks.paper import EXPERIMENTS, RESULTS, filled
 
 from unfeature.cli import main
+from unfeature.config import AttackTable
 
 
 def share(value: float) -> dict[str, float]:
@@ -71,6 +72,16 @@ def test_a_table_of_attacks_has_what_all_rows_have() -> None:
     assert "| 95.0% [94.0%, 96.0%] |" in original
     assert "| 90.0% [89.0%, 91.0%] (100.0%) |" in original
     assert "| 20.0% [19.0%, 21.0%] (30.0%) |" in ours
+
+
+def test_attacks_of_another_budget_are_seen() -> None:
+    table = AttackTable(epsilons=(0, 0.5, 1, float("inf")), restarts=10, inversions=7)
+    points = [{"epsilon": radius} for radius in (0, 0.5, 1, None)]
+    made = {"budget": {"restarts": 10}, "generators": {"unlearned": {"gradient": points}}}
+    assert not attacks.other_budget(made, table)
+    assert attacks.other_budget({**made, "budget": {"restarts": 3}}, table) == "restarts"
+    points[-1]["epsilon"] = 2
+    assert attacks.other_budget(made, table) == "epsilons"
 
 
 def test_a_table_takes_its_place_and_no_other() -> None:

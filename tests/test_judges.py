@@ -224,6 +224,12 @@ def test_a_judge_is_known_under_any_name(saved: str, tmp_path: Path) -> None:
     assert same_classifier(one, copied)
     assert not same_classifier(one, uf.load_judge(saved, target="left"))
     assert not same_classifier(one, uf.load_judge("digits-judge"))
+    mean, most, again = (
+        replace(one, module=nn.Sequential(pool(1), nn.Flatten()))  # no weights to tell them by
+        for pool in (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.AdaptiveAvgPool2d)
+    )
+    assert same_classifier(mean, again)
+    assert not same_classifier(mean, most)
 
 
 def test_attributes_are_named(saved: str) -> None:

@@ -34,6 +34,8 @@ from unfeature.progress import Progress
 from unfeature.target import TargetVector
 
 GATE_PICTURES = 4000
+FEWEST = 4
+"""Pictures with the feature, and without, that an encoder's probe needs."""
 
 
 def attack_run(
@@ -94,7 +96,7 @@ def attack_run(
     direction = TargetVector.load(run.target).direction
     threshold = getattr(current_eraser(run, experiment, original), "threshold", None)
     closer = load_closer(experiment.evaluate, original, seed=experiment.calibration_seed)
-    if closer is not None and same_classifier(attacker, closer):
+    if closer is not None and _same(attacker, closer):
         progress.say(f"no closer look: {closer.name} is attacked")
         closer = None
     siege = Siege(
@@ -237,11 +239,12 @@ def _pictures(experiment: Experiment, original: Generator, judge: Labeler) -> tu
     seeds = sample_seeds(GATE_PICTURES, experiment.seed, "pictures with the feature").tolist()
     pictures = draw(original, original.latents_from_seeds(seeds))
     shows = judged(judge, pictures) > 0
-    most = max([table.inversions, *table.relearn])
-    if int(shows.sum()) < most or shows.all():
+    most = max([FEWEST, table.inversions, *table.relearn])
+    if int(shows.sum()) < most or int((~shows).sum()) < FEWEST:
         raise UserError(
             f"{int(shows.sum())} of {GATE_PICTURES} pictures of the original show the feature; "
-            f"{most} are asked for (attack.inversions, attack.relearn), and some without it"
+            f"{most} are asked for (attack.inversions, attack.relearn, or the encoder's own), and "
+            f"{FEWEST} without it"
         )
     return pictures[shows], pictures[~shows]
 

@@ -7,12 +7,17 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from unfeature.attack.region import Region
 from unfeature.config import AttackConfig
+from unfeature.errors import UserError
 
 Draw = Callable[[Tensor], Tensor]
 Score = Callable[[Tensor], Tensor]
 Objective = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Images → the classifier's scores, and what is maximised in their place."""
+GOLDEN = 0.6180339887
+"""Its multiples, modulo 1, are spread evenly over [0, 1] however many there are: so who has more of
+them has the others, too."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +66,25 @@ class Found:
 
 def in_batches(
     latents: Float[Tensor, "n *latent"],
+    region: Region,
     config: AttackConfig,
     search: Callable[[Found, Tensor, int], None],
 ) -> Found:
     """A search of many latents, `config.batch_size` at a time.
 
     Args:
+        latents: where it begins; in the region.
         search: fills in what is found from some latents, given them and the number of the first.
+
+    Raises:
+        UserError: latents outside the region, where a figure would mean nothing.
     """
+    outside = int((~region.contains(latents)).sum())
+    if outside:
+        raise UserError(
+            f"{outside} of {len(latents)} latents lie outside the plausible region; attack those "
+            "of region.inside(latents)"
+        )
     parts = []
     for start in range(0, len(latents), config.batch_size):
         part = latents[start : start + config.batch_size]

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unfeature.attack.base import Draw, Found, Score, in_batches
+from unfeature.attack.base import GOLDEN, Draw, Found, Score, in_batches
 from unfeature.attack.pgd import reach
 from unfeature.attack.region import Ball, Region, into_both
 from unfeature.config import AttackConfig
@@ -24,7 +24,8 @@ def along(
     *,
     direction: Float[Tensor, "*latent"],
 ) -> Found:
-    """Walk from each latent both ways along a direction, to the ball's edge, in `steps` queries."""
+    """Ask at the latent, and at points along a direction on either side of it up to the ball's
+    edge, `steps` in all. Of more steps those of fewer are the first."""
     unit = direction / (direction.abs().max() if config.norm == "linf" else direction.norm())
 
     def search(found: Found, part: Tensor, start: int) -> None:
@@ -33,14 +34,13 @@ def along(
             if not len(rows):
                 break
             ball = Ball(part[rows], config.epsilon, config.norm)
-            sign = 1 if query % 2 else -1  # 0, +, −, +, − …, ever farther
-            on_side = config.steps // 2 if query % 2 else (config.steps - 1) // 2
-            share = ((query + 1) // 2) / max(1, on_side)
-            far = (sign * share * reach(ball)).view(-1, *[1] * unit.ndim)
+            number, side = (query - 1) // 2, 1 if query % 2 else -1
+            share = 1 - number * GOLDEN % 1 if query else 0.0  # the edges first
+            far = (side * share * reach(ball)).view(-1, *[1] * unit.ndim)
             tried = into_both(ball.centers + far * unit, ball, region)
             found.see(rows, tried, score(draw(tried)))
 
-    return in_batches(latents, config, search)
+    return in_batches(latents, region, config, search)
 
 
 def refitted(

@@ -56,4 +56,4 @@ def informed(
             tried = into_both(tried, Ball(part[rows], config.epsilon, config.norm), region)
             found.see(rows, tried, score(draw(tried)))
 
-    return in_batches(latents, config, search)
+    return in_batches(latents, region, config, search)

@@ -10,8 +10,8 @@ arXiv 2003.01690), section 3:
 o is the objective: the classifier's score, or another of `attack.loss`. ∇̂ is its gradient of unit
 length (L2) or its sign (L∞), P the projection into the ball and among plausible latents. η begins
 at ε and halves, row by row, where `PATIENCE` steps brought nothing (theirs halves at points that
-depend on the number of steps; here a longer attack begins as a shorter one does, so more steps
-never find less).
+depend on the number of steps, and goes back to the best point so far; here a longer attack begins
+as a shorter one does, so more steps never find less, and a row goes on from where it is).
 
 Libraries of attacks on images clamp to [0, 1], which is wrong for latents.
 """
@@ -64,7 +64,7 @@ def pgd(
                 noise = noises(part.shape[1:], rows + first + start, restart, seed)
                 _climb(draw, objective or scores, found, rows, ball, region, config, noise)
 
-    return in_batches(latents, config, search)
+    return in_batches(latents, region, config, search)
 
 
 def noises(
@@ -80,8 +80,8 @@ def noises(
 
 
 def begin(ball: Ball, region: Region, noise: Tensor) -> Float[Tensor, "n *latent"]:
-    """Where searches begin: at the centre, or, where there is noise, somewhere in the ball; in an
-    infinite one anywhere among the plausible latents."""
+    """Where searches begin: at the centre, or, where there is noise, somewhere on the ball's
+    surface; in an infinite one anywhere among the plausible latents."""
     flat = noise.flatten(1)
     if ball.epsilon == float("inf"):
         anywhere = region.typical(noise).flatten(1)

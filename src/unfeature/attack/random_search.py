@@ -4,13 +4,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unfeature.attack.base import Draw, Found, Score, in_batches
+from unfeature.attack.base import GOLDEN, Draw, Found, Score, in_batches
 from unfeature.attack.pgd import begin, noises
 from unfeature.attack.region import Ball, Region
 from unfeature.config import AttackConfig
-
-GOLDEN = 0.6180339887
-"""Its multiples, modulo 1, are spread evenly over [0, 1] however many there are."""
 
 
 @torch.inference_mode()
@@ -41,4 +38,4 @@ def random_search(
             tried = begin(ball, region, noise)
             found.see(rows, tried, score(draw(tried)))
 
-    return in_batches(latents, config, search)
+    return in_batches(latents, region, config, search)

@@ -109,6 +109,7 @@ class EncoderConfig(Settings):
     """What the module's input spans; [0, 1] for many."""
     then: Literal["drop", "adapt", "keep"] = "drop"
     """What becomes of it when the decoder has been unlearned: left out of what is shipped, made to
-    encode pictures as if they lacked the feature, or kept as it is, which gives it away."""
+    encode pictures as if they lacked the feature, or kept in use as it is (nothing is written),
+    which gives it away."""
     steps: int = Field(500, ge=0)
     """Updates of "adapt"."""

@@ -102,7 +102,7 @@ def attack_rows(found: dict[str, Any]) -> list[dict[str, str]]:
 ENCODER = {
     "drop": "the encoder is left out of what is shipped",
     "adapt": "the encoder was adapted",
-    "keep": "the encoder is kept as it was, AND GIVES THE FEATURE AWAY",
+    "keep": "the encoder stays in use as it was, AND GIVES THE FEATURE AWAY",
 }
 """What became of a VAE's encoder, by `encoder.then`."""
 LABELLED = {
