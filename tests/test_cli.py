@@ -348,6 +348,7 @@ def test_help_leads_with_an_example(command: str, capsys: pytest.CaptureFixture[
         ("label.threshold=0.2", "exactly one of 'threshold' and 'share'"),
         ("erase.gate=papre", "'erase.gate' is 'papre'"),
         ("target.protect=['lowr']", "did you mean 'lower'?"),
+        ("target.protect=['lower']", "erase.path = 'descent' does not follow"),
         ("generator.source=digits-gan", "either 'source' or 'factory'"),
         ("generator.factory=toymodel:built", "did you mean 'build'?"),
         ("label={by='classifier',classifier='digits-judge',side='below'}", "name another 'target'"),

@@ -10,7 +10,7 @@ import torch
 from unfeature.cli import main
 from unfeature.errors import UserError
 from unfeature.evaluate.criteria import Criterion, decide, overall
-from unfeature.evaluate.quality import fid, fid_spread
+from unfeature.evaluate.quality import fid, fid_error
 from unfeature.evaluate.statistics import corrected, mcnemar, mean, mean_count, wilson
 from unfeature.settings import check_experiment
 
@@ -70,7 +70,7 @@ def test_the_worst_outcome_counts_and_no_limit_decides_nothing() -> None:
         ("negatives_l1=1", 0),
         ("negatives_l1=0", 3),
         ("fid=1e9", 0),
-        ("fid=0", 4),  # its interval reaches to nought
+        ("fid=0", 3),
         ("changed=2", 0),
         ("changed=0", 3),
         ("changed_having=2", 0),
@@ -120,6 +120,8 @@ def test_limits_that_nothing_measures_are_refused() -> None:
         check_experiment({**base, "verdict": {"changed": 1.0}}, where="x")
     with pytest.raises(UserError, match=r"verdict.fid needs evaluate.features"):
         check_experiment({**base, "verdict": {"fid": 1.0}}, where="x")
+    with pytest.raises(UserError, match=r"verdict.rests needs \[evaluate.closely\]"):
+        check_experiment({**base, "verdict": {"rests": 0.1}}, where="x")
 
 
 def test_mean_interval_covers_as_often_as_it_says() -> None:
@@ -143,13 +145,24 @@ def test_rare_changes_are_not_taken_for_none(n: int, true: float) -> None:
     assert none.high == pytest.approx(wilson(torch.zeros(n, dtype=torch.bool)).high)
 
 
-def test_fid_spread_is_the_spread_over_fresh_samples() -> None:
+@pytest.mark.parametrize(
+    ("n", "d", "shift", "scale"), [(500, 4, 0.5, 1.0), (1000, 32, 0.0, 1.3), (300, 64, 0.3, 1.0)]
+)
+def test_the_error_of_the_fid_is_its_spread_over_fresh_samples(
+    n: int, d: int, shift: float, scale: float
+) -> None:
     random = torch.Generator().manual_seed(0)
-    b = torch.randn(2000, 4, generator=random)
-    fresh = [fid(torch.randn(500, 4, generator=random) + 0.5, b) for _ in range(60)]
-    wanted = torch.tensor(fresh).std().item()
-    a = torch.randn(500, 4, generator=random) + 0.5
-    assert fid_spread(a, b, resamples=60) == pytest.approx(wanted, rel=0.5)
+    b = torch.randn(2000, d, generator=random)
+    samples = [torch.randn(n, d, generator=random) * scale + shift for _ in range(100)]
+    wanted = torch.tensor([fid(a, b) for a in samples]).std().item()
+    for a in samples[:3]:
+        assert fid_error(a, b) == pytest.approx(wanted, rel=0.3)
+
+
+def test_one_picture_again_and_again_has_an_error_too() -> None:
+    b = torch.randn(100, 5, generator=torch.Generator().manual_seed(0))
+    assert fid_error(b[:1].repeat(50, 1), b) == 0
+    assert fid_error(b, b[:1].repeat(50, 1)) > 0
 
 
 def test_mcnemar_looks_only_at_what_changed() -> None:

@@ -16,7 +16,6 @@ from unfeature.adapters.sources import load_both
 from unfeature.diagnostics import Diagnosis
 from unfeature.evaluate import Verdict, draw_pairs
 from unfeature.evaluate.criteria import decide
-from unfeature.evaluate.quality import fid_spread
 from unfeature.evaluate.verdict import Pairs, clean_pictures, verdict
 from unfeature.examination import choose_extractor, examine
 from unfeature.folder import RunFolder, versions
@@ -53,10 +52,7 @@ def evaluate_stage(run: RunFolder, progress: Progress) -> Verdict:
     )
     calibration = experiment.calibration_seed
     examination = examine(run, experiment.evaluate, pairs, original, unlearned, seed=calibration)
-    spread = 0.0
-    if experiment.verdict.fid is not None and features is not None and reference is not None:
-        spread = fid_spread(features(pairs.unlearned)[0], features(reference)[0], seed=seed)
-    criteria = decide(experiment.verdict.model_dump(), figures(found, examination, spread))
+    criteria = decide(experiment.verdict.model_dump(), figures(found, examination))
     write_json(run.criteria, [asdict(criterion) for criterion in criteria])
     rows = shown(pairs, experiment.evaluate.grid)
     save_tensors(run.path / "pairs.safetensors", vars(pairs[rows]))
@@ -66,13 +62,12 @@ def evaluate_stage(run: RunFolder, progress: Progress) -> Verdict:
 
 
 def figures(
-    found: Verdict, examination: dict[str, Any], spread: float
+    found: Verdict, examination: dict[str, Any]
 ) -> dict[str, tuple[float, float, float, int]]:
     """What `[verdict]` can set a limit to: value, low, high, number of pictures.
 
     Args:
         examination: what `examine` found.
-        spread: standard deviation of the FID.
     """
     left, l1 = found.unlearned, found.negatives_l1
     rows = {
@@ -85,8 +80,9 @@ def figures(
     if "had it" in examination.get("rests", {}):
         rows["rests"] = _with_interval(examination["rests"]["had it"]["after"])
     if "unlearned" in found.quality:
-        value = found.quality["unlearned"].fid
-        rows["fid"] = (value, value - 1.96 * spread, value + 1.96 * spread, left.n)
+        made = found.quality["unlearned"]
+        spread = 1.96 * (made.fid_error or 0.0)
+        rows["fid"] = (made.fid, made.fid - spread, made.fid + spread, left.n)
     return rows
 
 

@@ -63,6 +63,10 @@ class Experiment(Settings):
             )
         if limits.fid is not None and not self.evaluate.features:
             raise ValueError("verdict.fid needs evaluate.features, e.g. 'digits-judge'")
+        if limits.rests is not None and self.evaluate.closely is None:
+            raise ValueError(
+                "verdict.rests needs [evaluate.closely], a judge that minds a rest of the feature"
+            )
         return self
 
     @model_validator(mode="after")
@@ -98,6 +102,11 @@ class Experiment(Settings):
                     f"target.protect names '{name}', which is not under [attributes]"
                     f"{did_you_mean(name, self.attributes)}"
                 )
+        if self.target.protect and erase.gate == "image" and erase.path != "line":
+            raise ValueError(
+                f"target.protect is about the direction, which erase.path = '{erase.path}' does "
+                "not follow; name the attributes under erase.keep, or set erase.path = 'line'"
+            )
         for name, attribute in self.attributes.items():
             if not name.replace("-", "").replace("_", "").replace(" ", "").isalnum():
                 raise ValueError(

@@ -11,7 +11,7 @@ from unfeature.erase import Eraser
 from unfeature.errors import UserError
 from unfeature.evaluate.features import Extractor
 from unfeature.evaluate.manifold import manifold
-from unfeature.evaluate.quality import diversity, fid, inception_score, kid
+from unfeature.evaluate.quality import diversity, fid, fid_error, inception_score, kid
 from unfeature.evaluate.statistics import Mean, Ratio, mean, wilson
 from unfeature.generator import Generator, draw
 from unfeature.labelers.base import Labeler
@@ -29,6 +29,7 @@ class Quality:
         precision, density: how many of the pictures look like the reference set's.
         recall, coverage: how much of the reference set could be, or is, drawn.
         diversity: 1 − MS-SSIM between pictures of the set; 0 when all are one.
+        fid_error: standard error of the FID; None in files from before it was noted.
     """
 
     fid: float
@@ -39,6 +40,7 @@ class Quality:
     density: float
     coverage: float
     diversity: float
+    fid_error: float | None = None
 
 
 @dataclass(frozen=True)
@@ -250,4 +252,5 @@ def quality(
         inception_score(logits),
         **vars(manifold(wanted[:n], features[:n])),
         diversity=diversity(images),
+        fid_error=fid_error(features, wanted),
     )

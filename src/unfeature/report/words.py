@@ -60,7 +60,8 @@ def human_text(found: dict[str, Any]) -> list[str]:
     lines = [
         f"{found['by']}, {before['n']} pairs, blind: {before['value']:.1%} of the originals show "
         f"the feature and {left['value']:.1%} of the unlearned [{left['low']:.1%}, "
-        f"{left['high']:.1%}]"
+        f"{left['high']:.1%}]; up to half of the pairs were chosen since the judge sees it in the "
+        "original's"
     ]
     for key, words in (("having", "had it"), ("lacking", "never had it")):
         row = found[key]
