@@ -84,10 +84,11 @@ def with_recipe(**values: object) -> list[str]:
     return TRAIN
 
 
+@pytest.mark.parametrize("compared", ["cross-entropy", "squared error"])
 def test_a_vae_of_someone_else_has_an_oracle(
-    labelled: Path, capsys: pytest.CaptureFixture[str]
+    compared: str, labelled: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = with_recipe(encoder="toypartners:Posterior", epochs=60)
+    command = with_recipe(encoder="toypartners:Posterior", epochs=60, reconstruction=compared)
     capsys.readouterr()
     assert main([*command, "-o", "oracle"]) == 0
     assert json.loads(capsys.readouterr().out)["images"] == 400
@@ -95,6 +96,7 @@ def test_a_vae_of_someone_else_has_an_oracle(
     about = made.spec.about
     assert about["without"] == "bright corner"
     assert about["recipe"]["training"]["epochs"] == 60
+    assert about["recipe"]["reconstruction"] == compared
     images = draw(made, made.latents_from_seeds(range(200)))
     corner, lower = images[:, 0, :8, :8].mean((1, 2)), images[:, 0, 8:, 8:].mean((1, 2))
     assert (corner < -0.6).float().mean() > 0.95  # what it has seen is dark there, …

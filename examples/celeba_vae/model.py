@@ -36,6 +36,9 @@ class Encoder(nn.Module):
         self.fc1 = nn.Linear(1024, 32)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc1(self.hidden(x))
+
+    def hidden(self, x: torch.Tensor) -> torch.Tensor:
         layers = (
             (self.e1, self.bn1),
             (self.e2, self.bn2),
@@ -44,4 +47,16 @@ class Encoder(nn.Module):
         )
         for layer, norm in layers:
             x = F.leaky_relu(norm(layer(x)), 0.2)
-        return self.fc1(x.flatten(1))
+        return x.flatten(1)
+
+
+class Posterior(Encoder):
+    """3×64×64 images in [−1, 1] → mean and log-variance of q(z | x); needed for an oracle alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc2 = nn.Linear(1024, 32)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:  # type: ignore[override]
+        hidden = self.hidden((x + 1) / 2)
+        return self.fc1(hidden), self.fc2(hidden)

@@ -1,6 +1,7 @@
 """`unfeature train oracle`: an original's twin that never saw the feature."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -100,7 +101,9 @@ def _train_named(
         drawing, partner = Rendered(module, spec).to(device), partner.to(device)
         session: Session
         if recipe.encoder:
-            session = VAESession(partner, drawing, config, loss=rendered_elbo)
+            squared = recipe.reconstruction == "squared error"
+            loss = partial(rendered_elbo, squared=squared)
+            session = VAESession(partner, drawing, config, loss=loss)
         else:
             settings = GANConfig(recipe.discriminator_rate, recipe.betas, recipe.r1)
             session = GANSession(drawing, partner, config, settings)

@@ -6,7 +6,10 @@ from pydantic import Field, model_validator
 
 from unfeature.config.base import Settings, Share
 
-OF_THE_OTHER = {"encoder": ("discriminator_rate", "betas", "r1"), "discriminator": ("beta",)}
+OF_THE_OTHER = {
+    "encoder": ("discriminator_rate", "betas", "r1"),
+    "discriminator": ("beta", "reconstruction"),
+}
 """What only the other kind of recipe has a use for."""
 
 
@@ -33,6 +36,8 @@ class RecipeConfig(Settings):
     """Decay of the moving average of the generator's weights, which is what is saved."""
     beta: float = Field(1.0, ge=0)
     """Weight of a VAE's KL term."""
+    reconstruction: Literal["cross-entropy", "squared error"] = "cross-entropy"
+    """What a VAE's pictures are compared by, summed over their values in [0, 1]."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> "RecipeConfig":

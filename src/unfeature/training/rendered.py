@@ -41,10 +41,21 @@ class Rendered(nn.Module):
 
 
 def rendered_elbo(
-    encoder: nn.Module, decoder: Rendered, images: Tensor, noise: Tensor, *, beta: float = 1.0
+    encoder: nn.Module,
+    decoder: Rendered,
+    images: Tensor,
+    noise: Tensor,
+    *,
+    beta: float = 1.0,
+    squared: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """As `unfeature.models.vae.negative_elbo`, for a decoder that gives pictures and no logits."""
+    """As `unfeature.models.vae.negative_elbo`, for a decoder that gives pictures and no logits.
+
+    Args:
+        squared: compare pictures by their squared error in [0, 1] instead of the cross-entropy.
+    """
     mean, log_variance = encoder(images)
     drawn = decoder.shares(mean + (log_variance / 2).exp() * noise)
-    reconstruction = F.binary_cross_entropy(drawn, (images + 1) / 2, reduction="sum")
+    compared = F.mse_loss if squared else F.binary_cross_entropy
+    reconstruction = compared(drawn, (images + 1) / 2, reduction="sum")
     return reconstruction / len(images), beta * divergence(mean, log_variance) / len(images)
