@@ -55,6 +55,22 @@ def test_methods_lie_at_what_is_left_and_what_else_changed(figures: list[Figure]
     assert up == pytest.approx([0.15, 0.22])
 
 
+def test_differences_are_corrected_for_being_looked_at_together() -> None:
+    def row(name: str, *p: float) -> Row:
+        measured = ({"target": share(0.2), "l1": share(0.5)},)
+        duels = [
+            {"p_target": each, "target": share(0.1), "l1": None, "changed": None} for each in p
+        ]
+        costs = ({"seconds": 1.0, "megabytes": 1.0},)
+        return Row(name, measured, tuple(duels), costs, True, False, True)
+
+    said = comparison.standing([row("ours"), row("a", 0.01), row("b", 0.03), row("c", 0.4, 0.5)])
+    assert "target ratio +10.00% (q = 0.02)" in said[0]  # 0.01 · 2 / 1
+    assert "target ratio +10.00% (q = 0.03)" in said[1]  # 0.03 · 2 / 2
+    assert "q =" not in said[2]  # of two seeds there is an interval
+    assert "over 2 seeds" in said[2]
+
+
 def test_success_rises_over_radii_and_queries(figures: list[Figure]) -> None:
     def at(epsilon: float | None, judged: float) -> dict[str, Any]:
         return {"epsilon": epsilon, "judged": share(judged), "naive": share(judged + 0.1)}

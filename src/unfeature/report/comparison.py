@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from unfeature.evaluate.contest import beyond
-from unfeature.evaluate.statistics import mean
+from unfeature.evaluate.statistics import corrected, mean
 from unfeature.pictures import grid, png
 from unfeature.report import plots
 from unfeature.report.html import template
@@ -160,16 +160,27 @@ def table(rows: Sequence[Row], *, facts: Mapping[str, str] | None = None) -> str
 
 
 def standing(rows: Sequence[Row]) -> list[str]:
-    """For every other method, what the same latents say of the difference to ours."""
+    """For every other method, what the same latents say of the difference to ours; q is the p-value
+    corrected for all of these differences together (`unfeature.evaluate.statistics.corrected`)."""
     ours = next((row for row in rows if row.costs and not row.duels), None)
     floor = max((apart(row) for row in rows), default=0.0)
+    looked = [
+        (row.name, key)
+        for row in rows
+        if len(row.duels) == 1
+        for _, key, _ in DIFFERENCES
+        if row.duels[0][key] is not None
+    ]
+    singles = {row.name: row.duels[0] for row in rows if row.duels}
+    values = corrected([singles[name][f"p_{key}"] for name, key in looked])
+    q = dict(zip(looked, values, strict=True))
     lines = []
     for row in rows:
         if not row.duels or ours is None:
             continue
         shares = any(ours.values("lacking", "exclusive"))
         parts = [
-            f"{title} {_difference(row.duels, key, form)}"
+            f"{title} {_difference(row.duels, key, form, q.get((row.name, key)))}"
             for title, key, form in (CLASS_DIFFERENCES if shares else DIFFERENCES)
             if row.duels[0][key] is not None
         ]
@@ -202,12 +213,11 @@ def _floor(row: Row) -> str:
     return f"- the floor, {row.name}: {len(row.measured)} trainings lie apart by {', '.join(parts)}"
 
 
-def _difference(duels: Sequence[Figures], key: str, form: str) -> str:
-    """The difference on the same latents with its p-value; of several seeds, the mean of theirs
+def _difference(duels: Sequence[Figures], key: str, form: str, q: float | None) -> str:
+    """The difference on the same latents with its q-value; of several seeds, the mean of theirs
     with its t-interval."""
-    if len(duels) == 1:
-        p = duels[0][f"p_{key}"]
-        said = "p < 1e-300" if p < 1e-300 else f"p = {p:.2g}"
+    if q is not None:
+        said = "q < 1e-300" if q < 1e-300 else f"q = {q:.2g}"
         return f"{duels[0][key]['value']:{form}} ({said})"
     found = mean(torch.tensor([duel[key]["value"] for duel in duels]))
     return f"{found.value:{form}} [{found.low:{form}}, {found.high:{form}}]"
