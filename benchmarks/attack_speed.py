@@ -17,7 +17,7 @@ import torch
 
 from unfeature import load, load_judge
 from unfeature.attack.pgd import pgd
-from unfeature.attack.region import plausible
+from unfeature.attack.plausible import plausible
 from unfeature.config import AttackConfig, UnlearnConfig
 from unfeature.erase import ImageEraser
 from unfeature.labels import label

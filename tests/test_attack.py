@@ -11,12 +11,15 @@ from torch import Tensor, nn
 
 from unfeature.attack.base import Found
 from unfeature.attack.direction import along, refitted
+from unfeature.attack.ellipsoid import Ellipsoid
 from unfeature.attack.informed import informed
 from unfeature.attack.outcome import PictureGate, outcome
-from unfeature.attack.pgd import MOMENTUM, begin, pgd, uphill
+from unfeature.attack.pgd import MOMENTUM, pgd, uphill
+from unfeature.attack.plausible import plausible
 from unfeature.attack.random_search import random_search
-from unfeature.attack.region import Ball, Ellipsoid, Region, Shell, into_both, plausible
+from unfeature.attack.region import Ball, Region, Shell, into_both
 from unfeature.attack.siege import Siege, spent
+from unfeature.attack.start import begin
 from unfeature.config import AttackConfig, AttackTable
 from unfeature.errors import UserError
 from unfeature.evaluate import Extractor

@@ -11,8 +11,9 @@ from torch import nn
 
 import unfeature
 from unfeature.attack.base import Found
+from unfeature.attack.ellipsoid import Ellipsoid
 from unfeature.attack.inversion import inverted
-from unfeature.attack.region import Ellipsoid, Shell
+from unfeature.attack.region import Shell
 from unfeature.attack.relearning import half_back, looks, relearned
 from unfeature.attack.siege import Siege, stronger
 from unfeature.attacking import attack_run, attack_weights

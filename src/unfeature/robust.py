@@ -13,8 +13,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unfeature.attack.pgd import begin, uphill
-from unfeature.attack.region import Ball, into_both, plausible
+from unfeature.attack.pgd import uphill
+from unfeature.attack.plausible import plausible
+from unfeature.attack.region import Ball, into_both
+from unfeature.attack.start import begin
 from unfeature.config import UnlearnConfig
 from unfeature.erase import Eraser
 from unfeature.errors import UserError

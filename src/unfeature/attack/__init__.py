@@ -9,10 +9,12 @@
 
 from unfeature.attack.base import Found
 from unfeature.attack.direction import along, refitted
+from unfeature.attack.ellipsoid import Ellipsoid
 from unfeature.attack.informed import informed
 from unfeature.attack.pgd import pgd
+from unfeature.attack.plausible import plausible
 from unfeature.attack.random_search import random_search
-from unfeature.attack.region import Ball, Ellipsoid, Region, Shell, plausible
+from unfeature.attack.region import Ball, Region, Shell
 from unfeature.config import AttackConfig
 
 __all__ = [

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unfeature.attack.base import GOLDEN, Draw, Found, Score, in_batches
-from unfeature.attack.pgd import reach
 from unfeature.attack.region import Ball, Region, into_both
+from unfeature.attack.start import reach
 from unfeature.config import AttackConfig
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from unfeature.attack.region import plausible
+from unfeature.attack.plausible import plausible
 from unfeature.evaluate.statistics import Mean, Ratio, mean, wilson
 from unfeature.evaluate.verdict import judged
 from unfeature.generator import Generator

@@ -5,8 +5,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unfeature.attack.base import GOLDEN, Draw, Found, Score, in_batches
-from unfeature.attack.pgd import begin, noises
 from unfeature.attack.region import Ball, Region
+from unfeature.attack.start import begin, noises
 from unfeature.config import AttackConfig
 
 

@@ -15,8 +15,8 @@ from unfeature.attack.direction import along, refitted
 from unfeature.attack.informed import informed
 from unfeature.attack.outcome import PictureGate, Seen, outcome, union
 from unfeature.attack.pgd import pgd
+from unfeature.attack.plausible import plausible
 from unfeature.attack.random_search import random_search
-from unfeature.attack.region import plausible
 from unfeature.config import AttackTable
 from unfeature.errors import UserError
 from unfeature.evaluate.features import Extractor
