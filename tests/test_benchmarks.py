@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmarks import aims, attacks, lessons
+from benchmarks import aims, attacks, lessons, weights
 from benchmarks.glance import figures, glance, rows_of
 from benchmarks.paper import EXPERIMENTS, RESULTS, filled
 
@@ -72,6 +72,23 @@ def test_a_table_of_attacks_has_what_all_rows_have() -> None:
     assert "| 95.0% [94.0%, 96.0%] |" in original
     assert "| 90.0% [89.0%, 91.0%] (100.0%) |" in original
     assert "| 20.0% [19.0%, 21.0%] (30.0%) |" in ours
+
+
+def test_attacks_on_the_weights_are_told_in_a_row() -> None:
+    def lesson(pictures: int, half: int | None) -> dict[str, Any]:
+        return {"pictures": pictures, "half": half, "ratios": [share(0.1), share(0.4)]}
+
+    inverted = {"l1": share(0.05), "back": share(0.9), "likely": None}
+    found = {
+        "inversion": {"original": inverted, "unlearned": {**inverted, "likely": share(-0.5)}},
+        "relearning": {"unlearned": [lesson(0, None), lesson(10, 20)]},
+    }
+    table = weights.as_table(weights.by_generator("ours", found)).splitlines()
+    assert table[0].endswith("| relearning from 0 | relearning from 10 |")
+    assert table[2] == "| original | 0.0500 | 90% [89%, 91%] | – | – | – |"
+    course = "10.0% → 40.0% [39.0%, 41.0%]"
+    told = f"{course}, never half | {course}, half after 20"
+    assert table[3] == f"| ours | 0.0500 | 90% [89%, 91%] | -0.50 | {told} |"
 
 
 def test_attacks_of_another_budget_are_seen() -> None:
