@@ -102,7 +102,7 @@ def _protocol(comparison: Comparison, jury: Jury) -> dict[str, str]:
     """How all methods were measured, by words for people."""
     facts = {
         "judge of the feature": jury.judge.name,
-        "latents": f"{comparison.n} fresh ones, the same for all",
+        "latents": f"{comparison.n} fresh ones of seed 0, the same for all",
         "training seeds": ", ".join(map(str, comparison.seeds)),
     }
     if jury.examiner is not None:
@@ -113,7 +113,7 @@ def _protocol(comparison: Comparison, jury: Jury) -> dict[str, str]:
         of = f"of '{comparison.data}'" if comparison.data else "of the original's own"
         facts["quality"] = (
             f"in {jury.extractor.name}, against {len(jury.wanted)} pictures {of} that lack the "
-            "feature"
+            "feature, precision and its like of as many of both"
         )
     return facts | versions()
 
