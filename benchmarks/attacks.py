@@ -35,6 +35,7 @@ def main() -> None:
     arguments = options(__doc__)
     for name in arguments.names:
         rows: dict[str, dict[str, Any]] = {}
+        require_one_budget(arguments, name)
         for method in arguments.methods:
             run = RunFolder.open(Place(arguments.output / name).method(method, 0) / "run")
             asked = read_experiment(run.settings, arguments.set)
@@ -44,13 +45,7 @@ def main() -> None:
                 known = _others(rows, space)
                 attack_run(run, Progress(), oracle=arguments.oracle, known=known)
             if run.attack.exists():
-                attack = read_json(run.attack)
-                if other := other_budget(attack, asked.attack):
-                    raise SystemExit(
-                        f"{run.attack} was made with another budget ({other}); give the same, or "
-                        "delete it to attack anew"
-                    )
-                found = attack["generators"]
+                found = read_json(run.attack)["generators"]
                 rows[f"original ({space})"] = found["original"]
                 rows[method] = found["unlearned"]
                 rows |= {f"oracle ({space})": found["oracle"]} if "oracle" in found else {}
@@ -71,13 +66,39 @@ def options(doc: str | None) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def other_budget(attack: dict[str, Any], table: AttackTable) -> str:
-    """Which setting `attack.json` was made with that is another in the table; empty where none."""
-    asked = table.model_dump(include=BUDGET)
-    changed = [key for key, value in asked.items() if attack["budget"].get(key, value) != value]
+def require_one_budget(arguments: argparse.Namespace, name: str) -> None:
+    """End where a method was attacked otherwise than is asked for, or than another was: before any
+    is attacked."""
+    first: dict[str, Any] | None = None
+    for method in arguments.methods:
+        run = RunFolder.open(Place(arguments.output / name).method(method, 0) / "run")
+        asked = budget_of(read_experiment(run.settings, arguments.set).attack)
+        made = asked
+        if run.attack.exists():
+            attack = read_json(run.attack)
+            made = made_with(attack) | {"attacker": attack["attacker"]}
+        for other in (asked, first or {}):
+            if changed := [key for key in made if other.get(key, made[key]) != made[key]]:
+                raise SystemExit(
+                    f"{run.attack}: another budget than is asked for, or than another method's "
+                    f"({', '.join(changed)}); give the same, or delete it to attack anew"
+                )
+        first = first or made
+
+
+def budget_of(table: AttackTable) -> dict[str, Any]:
+    """What must be the same for every row, as the settings have it."""
+    return {**table.model_dump(include=BUDGET), "epsilons": list(table.epsilons)}
+
+
+def made_with(attack: dict[str, Any]) -> dict[str, Any]:
+    """The same of an `attack.json`."""
     points = attack["generators"]["unlearned"]["gradient"]
-    made = [math.inf if point["epsilon"] is None else point["epsilon"] for point in points]
-    return ", ".join(changed + ["epsilons"] * (made != list(table.epsilons)))
+    radii = [math.inf if point["epsilon"] is None else point["epsilon"] for point in points]
+    return {
+        **{key: attack["budget"][key] for key in BUDGET & set(attack["budget"])},
+        "epsilons": radii,
+    }
 
 
 def _others(rows: dict[str, dict[str, Any]], space: str) -> dict[str, Any]:

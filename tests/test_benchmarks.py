@@ -1,5 +1,7 @@
 """What the benchmarks make of what they find: tables, and whether aims are met."""
 
+import json
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ from benchmarks.paper import EXPERIMENTS, RESULTS, filled
 
 from unfeature.cli import main
 from unfeature.config import AttackTable
+from unfeature.folder import RunFolder
+from unfeature.settings import read_experiment
 
 
 def share(value: float) -> dict[str, float]:
@@ -94,11 +98,33 @@ def test_attacks_on_the_weights_are_told_in_a_row() -> None:
 def test_attacks_of_another_budget_are_seen() -> None:
     table = AttackTable(epsilons=(0, 0.5, 1, float("inf")), restarts=10, inversions=7)
     points = [{"epsilon": radius} for radius in (0, 0.5, 1, None)]
-    made = {"budget": {"restarts": 10}, "generators": {"unlearned": {"gradient": points}}}
-    assert not attacks.other_budget(made, table)
-    assert attacks.other_budget({**made, "budget": {"restarts": 3}}, table) == "restarts"
+    budget = {"restarts": 10, "inversions": 0}
+    made = {"budget": budget, "generators": {"unlearned": {"gradient": points}}}
+    assert attacks.made_with(made).items() <= attacks.budget_of(table).items()
+    assert attacks.made_with({**made, "budget": {"restarts": 3}})["restarts"] == 3
     points[-1]["epsilon"] = 2
-    assert attacks.other_budget(made, table) == "epsilons"
+    assert attacks.made_with(made)["epsilons"] != attacks.budget_of(table)["epsilons"]
+
+
+def test_a_table_of_attacks_has_one_budget(toml: Path, tmp_path: Path) -> None:
+    runs = {}
+    for method, restarts in (("paper", 10), ("ours", 10)):
+        runs[method] = RunFolder.create(
+            tmp_path / "toys" / method / "seed-0" / "run",
+            read_experiment(toml, [f"attack.restarts={restarts}", "attack.epsilons=[1]"]),
+        )
+        points = [{"epsilon": 1.0}]
+        made = {"budget": {"restarts": 10}, "generators": {"unlearned": {"gradient": points}}}
+        runs[method].attack.write_text(json.dumps({**made, "attacker": "h"}))
+    asked = Namespace(methods=["paper", "ours"], output=tmp_path, set=[])
+    attacks.require_one_budget(asked, "toys")
+    with pytest.raises(SystemExit, match=r"paper/seed-0/run/attack.json: another .*\(restarts\)"):
+        attacks.require_one_budget(
+            Namespace(**vars(asked) | {"set": ["attack.restarts=3"]}), "toys"
+        )
+    runs["ours"].attack.write_text(json.dumps({**made, "attacker": "another"}))
+    with pytest.raises(SystemExit, match=r"ours/.*\(attacker\)"):
+        attacks.require_one_budget(asked, "toys")
 
 
 def test_a_table_takes_its_place_and_no_other() -> None:

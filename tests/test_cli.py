@@ -14,6 +14,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from unfeature.cli import main
+from unfeature.config import Experiment
+from unfeature.folder import READ_IN
 
 
 def ok(*arguments: Any) -> None:
@@ -333,6 +335,11 @@ def test_help_leads_with_an_example(command: str, capsys: pytest.CaptureFixture[
     with pytest.raises(SystemExit, match="0"):
         main([*command.split(), "--help"])
     assert capsys.readouterr().out.startswith("example: unfeature ")
+
+
+def test_every_setting_takes_effect_somewhere() -> None:
+    tables = {key.split(".")[0] for key in READ_IN}
+    assert tables == set(Experiment.model_fields)
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,14 @@ def test_a_comparison_and_its_resumption(
     panels = [f"labels/seed-{k}/panel" for k in (0, 1)] + ["ours/seed-1/run/panel"]
     gates = [json.loads(Path("out", name, "panel.json").read_text())["gate"] for name in panels]
     assert gates[0] == gates[1] == gates[2]  # all unlearn what the first seed's judge judges
+    own = read_comparison(comparison, ["set=['calibration=7']", "seeds=[0, 1]"])
+    assert [own.resolved(seed=seed).calibration for seed in (0, 1)] == [7, 7]
+    settings = Path("out/labels/seed-1/settings.toml")
+    now = settings.read_text()
+    settings.write_text("".join(x for x in now.splitlines(True) if "calibration" not in x))
+    early = says(capsys, comparison, "-o", "out", "--resume", "--set", "seeds=[0, 1]")
+    assert "each seed drew its own line" in early
+    settings.write_text(now)
     assert "redaction" not in table
     assert made.stat().st_mtime == before
     assert "already holds a comparison" in says(capsys, comparison, "-o", "out")
@@ -205,11 +213,6 @@ def test_oracles_of_several_seeds_are_the_floor(
     apart = f"left {abs(left[0] - left[1]):.2%}, FID {abs(fid[0] - fid[1]):.2f}, KID "
     assert f"- the floor, oracle: 2 trainings lie apart by {apart}" in text
     assert "ours − oracle" in text
-    for line in text.splitlines():  # no figure is read closer than two oracles lie
-        if line.startswith("- ours − "):
-            difference = abs(float(line.split("target ratio ")[1].split("%")[0])) / 100
-            below = difference < abs(left[0] - left[1])
-            assert ("(target ratio: below the floor)" in line) == below
     # what is optional and not there yet is left out, and joins when it is
     gone = ["--set", "methods.oracle.path=nowhere", "--set", "methods.oracle.optional=true"]
     command = ["compare", str(comparison), "-o", "alone", "--only", "ours", "oracle", *gone]

@@ -159,6 +159,14 @@ def test_the_error_of_the_fid_is_its_spread_over_fresh_samples(
         assert fid_error(a, b) == pytest.approx(wanted, rel=0.3)
 
 
+def test_the_error_of_the_fid_is_no_smaller_with_few_rows() -> None:
+    random = torch.Generator().manual_seed(0)
+    b = torch.randn(2000, 80, generator=random)
+    samples = [torch.randn(60, 80, generator=random) + 0.3 for _ in range(60)]
+    wanted = torch.tensor([fid(a, b) for a in samples]).std().item()
+    assert min(fid_error(a, b) for a in samples[:5]) > 0.9 * wanted
+
+
 def test_one_picture_again_and_again_has_an_error_too() -> None:
     b = torch.randn(100, 5, generator=torch.Generator().manual_seed(0))
     assert fid_error(b[:1].repeat(50, 1), b) == 0

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from unfeature import learning
 from unfeature.adapters.encoder import encoding, load_encoder
+from unfeature.adapters.files import load_checkpoint
 from unfeature.attack.encoder import adapted, leaked
 from unfeature.cli import main
 from unfeature.config import EncoderConfig
@@ -119,7 +120,9 @@ steps = 150
     assert "the encoder was adapted" in Path("out/report.html").read_text()  # not attacked yet
     assert Path("out/unlearned/encoder.safetensors").stat().st_size > 0
     assert late[0] > 0
-    assert RunFolder.open(Path("out")).seconds()["unlearn"] < 1e5  # the decoder's alone
+    seconds = RunFolder.open(Path("out")).seconds()
+    assert seconds["unlearn"] < 1e5 < seconds["encoder"]
+    assert load_checkpoint(Path("out/checkpoint.pt"))["seconds"] < 1e5
     quick = ["--set", "attack.n=20", "--set", "attack.restarts=1", "--set", "attack.steps=2"]
     capsys.readouterr()
     assert main(["attack", "out", *quick, "--json", "--quiet"]) == 0

@@ -71,6 +71,24 @@ def test_differences_are_corrected_for_being_looked_at_together() -> None:
     assert "over 2 seeds" in said[2]
 
 
+def test_what_lies_below_the_floor_is_said() -> None:
+    def row(name: str, *left: float, paired: bool = True) -> Row:
+        measured = tuple({"target": share(value), "l1": share(0.5)} for value in left)
+        duel = {"p_target": float("nan"), "target": share(0.1), "l1": None, "changed": None}
+        costs = ({"seconds": 1.0, "megabytes": 1.0},)
+        duels = () if name == "ours" else (duel,)
+        return Row(name, measured, duels, costs, paired, False, name != "filter")
+
+    rows = [row("ours", 0.20), row("near", 0.215), row("filter", 0.19), row("far", 0.25)]
+    assert not any("floor" in line for line in comparison.standing(rows))
+    said = comparison.standing([*rows, row("oracle", 0.30, 0.32, paired=False)])
+    below = [
+        line.split()[3].rstrip(":") for line in said if "(target ratio: below the floor)" in line
+    ]
+    assert below == ["near", "filter"]
+    assert "(q = nan)" in said[0]  # where there was one picture
+
+
 def test_success_rises_over_radii_and_queries(figures: list[Figure]) -> None:
     def at(epsilon: float | None, judged: float) -> dict[str, Any]:
         return {"epsilon": epsilon, "judged": share(judged), "naive": share(judged + 0.1)}

@@ -239,12 +239,13 @@ def _pictures(experiment: Experiment, original: Generator, judge: Labeler) -> tu
     seeds = sample_seeds(GATE_PICTURES, experiment.seed, "pictures with the feature").tolist()
     pictures = draw(original, original.latents_from_seeds(seeds))
     shows = judged(judge, pictures) > 0
-    most = max([FEWEST, table.inversions, *table.relearn])
-    if int(shows.sum()) < most or int((~shows).sum()) < FEWEST:
+    fewest = FEWEST if experiment.encoder is not None else 1
+    most = max([fewest, table.inversions, *table.relearn])
+    if int(shows.sum()) < most or int((~shows).sum()) < fewest:
         raise UserError(
             f"{int(shows.sum())} of {GATE_PICTURES} pictures of the original show the feature; "
-            f"{most} are asked for (attack.inversions, attack.relearn, or the encoder's own), and "
-            f"{FEWEST} without it"
+            f"{most} are asked for (attack.inversions, attack.relearn, an encoder's probe), and "
+            f"{fewest} without it"
         )
     return pictures[shows], pictures[~shows]
 

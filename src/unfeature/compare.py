@@ -15,7 +15,7 @@ from unfeature.apart import run_apart
 from unfeature.comparison import Comparison, Folder, Paper, Unlearn, slug
 from unfeature.cost import Cost, peak_megabytes
 from unfeature.errors import UserError
-from unfeature.folder import versions
+from unfeature.folder import RunFolder, versions
 from unfeature.generator import Generator
 from unfeature.measuring import load_viewer, measure_all
 from unfeature.methods import METHODS
@@ -52,6 +52,7 @@ def compare(
             f"generator's {list(original.image_shape)}; give data of the same shape"
         )
     _claim(comparison, path, resume)
+    _require_one_line(comparison, place)
     for seed in comparison.seeds:
         labels = comparison.resolved(seed=seed)
         run_experiment(labels, place.labels(seed), resume=True, until="label", progress=progress)
@@ -133,6 +134,20 @@ def _claim(comparison: Comparison, path: Path, resume: bool) -> None:
                 )
     make_folder(path)
     write_json(settings, {**now, "methods": {**known, **now["methods"]}})
+
+
+def _require_one_line(comparison: Comparison, place: Place) -> None:
+    """Raise where a seed's labels are of an earlier version, in which each drew its own line."""
+    for seed in comparison.seeds[1:]:
+        labels = RunFolder(place.labels(seed))
+        if not labels.settings.exists():
+            continue
+        if labels.experiment().calibration != comparison.resolved(seed=seed).calibration:
+            raise UserError(
+                f"the trainings of seed {seed} in '{place.path}' are of an earlier version, in "
+                "which each seed drew its own line between pictures with the feature and without; "
+                f"delete every 'seed-{seed}' in there to train them anew, or leave that seed out"
+            )
 
 
 def train(comparison: Comparison, path: Path, name: str, seed: int, quiet: bool) -> None:

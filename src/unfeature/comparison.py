@@ -95,8 +95,8 @@ class Comparison(Settings):
     ours: str = "ours"
     """The method that is held against each of the others."""
     seeds: tuple[int, ...] = Field((0,), min_length=1)
-    """Of the trainings, one after the other; labels are drawn anew for each, too, by labellers
-    whose thresholds and units are the first's, whose judge judges all."""
+    """Of the trainings, one after the other; labels are drawn anew for each, too. Functions and
+    classifiers have the first's thresholds and units for all, as its judge judges all."""
     n: int = Field(5000, ge=6)
     """Fresh latents, the same for all."""
     data: str = ""
@@ -180,9 +180,10 @@ class Comparison(Settings):
             changes += method.set
         if seed is not None:
             changes.append(f"seed={seed}")
-            if seed != self.seeds[0]:
-                changes.append(f"calibration={self.seeds[0]}")
-        return read_experiment(Path(self.experiment), changes)
+        experiment = read_experiment(Path(self.experiment), changes)
+        if seed in self.seeds[1:] and experiment.calibration is None:
+            experiment = experiment.model_copy(update={"calibration": self.seeds[0]})
+        return experiment
 
 
 def read_comparison(path: Path, overrides: Iterable[str] = ()) -> Comparison:

@@ -29,7 +29,7 @@ from unfeature.settings import read_experiment, to_toml
 STAGES = ("sample", "label", "target", "unlearn", "evaluate", "report")
 READ_IN = {
     **dict.fromkeys(("feature", "seed", "generator", "label.n"), "sample"),
-    **dict.fromkeys(("label", "attributes", "evaluate.judge"), "label"),
+    **dict.fromkeys(("label", "attributes", "evaluate.judge", "calibration"), "label"),
     "target": "target",
     **dict.fromkeys(("erase", "unlearn", "encoder"), "unlearn"),
     **dict.fromkeys(("evaluate", "verdict"), "evaluate"),

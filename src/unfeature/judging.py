@@ -81,7 +81,8 @@ def figures(
         rows["rests"] = _with_interval(examination["rests"]["had it"]["after"])
     if "unlearned" in found.quality:
         made = found.quality["unlearned"]
-        spread = 1.96 * (made.fid_error or 0.0)
+        assert made.fid_error is not None  # it was measured just now
+        spread = 1.96 * made.fid_error
         rows["fid"] = (made.fid, made.fid - spread, made.fid + spread, left.n)
     return rows
 

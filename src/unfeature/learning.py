@@ -62,7 +62,7 @@ def unlearn_stage(run: RunFolder, progress: Progress, *, resume: bool = False) -
     if state is not None:
         state.pop("finished", None)
 
-    unlearned = original
+    unlearned, aside = original, 0.0
     held = original.latents_from_seeds(
         sample_seeds(settings.check_n, experiment.seed, "check").tolist()
     )
@@ -70,7 +70,7 @@ def unlearn_stage(run: RunFolder, progress: Progress, *, resume: bool = False) -
     history, last = None, None
 
     def save(items: dict[str, Any], **more: bool) -> None:
-        seconds = seconds_before + time.perf_counter() - began
+        seconds = seconds_before + time.perf_counter() - began - aside
         notes = {"done": done, "seconds": seconds, "basis": basis, **more}
         save_checkpoint(run.checkpoint, {**items, **notes})
 
@@ -119,6 +119,7 @@ def unlearn_stage(run: RunFolder, progress: Progress, *, resume: bool = False) -
     if experiment.encoder is not None and experiment.encoder.then == "adapt":
         progress.say("adapting the encoder")
         encoder = adapt_encoder(run, experiment, experiment.encoder, original)
+        aside = time.perf_counter() - learnt  # no part of the method
     run.encoder.unlink(missing_ok=True)  # one that was adapted to other weights
     save_generator(unlearned.with_about(unlearned=about), run.unlearned)
     if encoder is not None:
@@ -128,8 +129,9 @@ def unlearn_stage(run: RunFolder, progress: Progress, *, resume: bool = False) -
         save(done_with, finished=True)
     for said in (run.human, run.attack):  # of other weights
         said.unlink(missing_ok=True)
-    took = seconds_before + learnt - began  # without the encoder, which is no part of the method
-    run.finish("unlearn", time.perf_counter() - took)
+    run.finish("unlearn", began - seconds_before + aside)
+    if encoder is not None:
+        run.finish("encoder", time.perf_counter() - aside)
     return unlearned
 
 

@@ -17,7 +17,7 @@ class Experiment(Settings):
     feature: str = Field(min_length=1)
     """What is to be unlearned, in words, e.g. "thick stroke"."""
     seed: int = Field(0, ge=0)
-    """Everything random follows from it."""
+    """Everything random follows from it, but for what `calibration` takes out."""
     calibration: int | None = Field(None, ge=0)
     """The seed of the pictures from which labellers take thresholds and units, where that is to be
     another's: of trainings with several seeds only then all have the same feature."""

@@ -53,7 +53,8 @@ def fid_error(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"]) -> float:
         h(x) = 2·(μa − μb)·(x − μa) + |x − μa|² − (x − μa)ᵀ T (x − μa)
         T    = Σb^½ (Σb^½ Σa Σb^½)^−½ Σb^½
 
-    the derivative of Dowson and Landau's distance by a's mean and covariance.
+    the derivative of Dowson and Landau's distance by a's mean and covariance. To first order: with
+    hardly more rows than dimensions it is too large, by half and more.
     """
     (mean_a, covariance_a), (mean_b, covariance_b) = gaussian(a), gaussian(b)
     values, vectors = torch.linalg.eigh(covariance_b)

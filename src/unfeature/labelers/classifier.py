@@ -123,7 +123,7 @@ def same_network(a: Callable[[Tensor], Tensor], b: Callable[[Tensor], Tensor]) -
         return a is b
     one, other = a.state_dict(), b.state_dict()
     if not one:
-        return repr(a) == repr(b)
+        return type(a) is type(b) and repr(a) == repr(b)
     return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
 
 

@@ -70,7 +70,7 @@ class Row:
         target, l1 = self.values("target", "value"), self.values("l1", "value")
         if not target or not l1:
             return None
-        return sum(target) / len(target), sum(l1) / len(l1)
+        return mean_of(target), mean_of(l1)
 
 
 COLUMNS: tuple[tuple[str, tuple[str, ...], str], ...] = (
@@ -129,7 +129,7 @@ def _spread(values: Sequence[float], form: str) -> str:
     """Mean ± standard deviation over seeds; a dash where nothing was measured."""
     if not values:
         return "–"
-    middle = sum(values) / len(values)
+    middle = mean_of(values)
     text = format(middle, form)
     if len(values) == 1:
         return text
@@ -172,8 +172,9 @@ def standing(rows: Sequence[Row]) -> list[str]:
         if row.duels[0][key] is not None
     ]
     singles = {row.name: row.duels[0] for row in rows if row.duels}
-    values = corrected([singles[name][f"p_{key}"] for name, key in looked])
-    q = dict(zip(looked, values, strict=True))
+    known = [at for at in looked if math.isfinite(singles[at[0]][f"p_{at[1]}"])]
+    values = corrected([singles[name][f"p_{key}"] for name, key in known])
+    q = dict.fromkeys(looked, math.nan) | dict(zip(known, values, strict=True))
     lines = []
     for row in rows:
         if not row.duels or ours is None:
@@ -187,11 +188,16 @@ def standing(rows: Sequence[Row]) -> list[str]:
         where = ""
         if row.point and ours.point and row.weights:
             where = "; on or past its front" if beyond(ours.point, row.point) else "; BEHIND it"
-            if abs(ours.point[0] - row.point[0]) < floor:
-                where += " (target ratio: below the floor)"
+        left, own = (mean_of(r.values("target", "value")) for r in (row, ours))
+        if abs(own - left) < floor:
+            where += " (target ratio: below the floor)"
         seeds = f" over {len(row.duels)} seeds" if len(row.duels) > 1 else ""
         lines.append(f"- {ours.name} − {row.name}: {', '.join(parts)}{seeds}{where}")
     return lines + [line for row in rows if (line := _floor(row))]
+
+
+def mean_of(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
 
 
 def apart(row: Row) -> float:
@@ -287,4 +293,4 @@ def _extent(row: Row, path: tuple[str, ...]) -> plots.Extent:
     """A figure with its interval: over seeds, or else of the one run."""
     values = row.values(*path, "value")
     low, high = min(row.values(*path, "low")), max(row.values(*path, "high"))
-    return plots.Extent(sum(values) / len(values), low, high)
+    return plots.Extent(mean_of(values), low, high)

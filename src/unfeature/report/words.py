@@ -60,8 +60,7 @@ def human_text(found: dict[str, Any]) -> list[str]:
     lines = [
         f"{found['by']}, {before['n']} pairs, blind: {before['value']:.1%} of the originals show "
         f"the feature and {left['value']:.1%} of the unlearned [{left['low']:.1%}, "
-        f"{left['high']:.1%}]; up to half of the pairs were chosen since the judge sees it in the "
-        "original's"
+        f"{left['high']:.1%}]; the judge chose the pairs, up to half of them with the feature"
     ]
     for key, words in (("having", "had it"), ("lacking", "never had it")):
         row = found[key]
