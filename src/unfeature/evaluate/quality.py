@@ -33,11 +33,24 @@ def frechet(
 
     The argument of the outer root is symmetric, so both roots come from `eigh`.
     """
-    values, vectors = torch.linalg.eigh(covariance_a)
-    root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
-    cross = torch.linalg.eigvalsh(root @ covariance_b @ root).clamp(min=0).sqrt().sum()
-    distance = (mean_a - mean_b).square().sum()
-    total = distance + covariance_a.trace() + covariance_b.trace() - 2 * cross
+    root = _root(covariance_a)
+    inner = torch.linalg.eigvalsh(root @ covariance_b @ root)
+    return _distance(mean_a, covariance_a, mean_b, covariance_b, inner)
+
+
+def _root(covariance: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
+    """Σ^½."""
+    values, vectors = torch.linalg.eigh(covariance)
+    return (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+
+
+def _distance(
+    mean_a: Tensor, covariance_a: Tensor, mean_b: Tensor, covariance_b: Tensor, inner: Tensor
+) -> float:
+    """Dowson and Landau's, given the eigenvalues of the product under the outer root."""
+    cross = inner.clamp(min=0).sqrt().sum()
+    apart = (mean_a - mean_b).square().sum()
+    total = apart + covariance_a.trace() + covariance_b.trace() - 2 * cross
     return max(0.0, total.item())
 
 
@@ -46,9 +59,9 @@ def fid(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"]) -> float:
     return frechet(*gaussian(a), *gaussian(b))
 
 
-def fid_error(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"]) -> float:
-    """Standard error of the FID between samples like `a` and the set `b`, by the delta method: a
-    row x of `a` moves the FID by h(x)/n to first order, with
+def fid_with_error(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"]) -> tuple[float, float]:
+    """The FID, and its standard error between samples like `a` and the set `b`, by the delta
+    method: a row x of `a` moves the FID by h(x)/n to first order, with
 
         h(x) = 2·(μa − μb)·(x − μa) + |x − μa|² − (x − μa)ᵀ T (x − μa)
         T    = Σb^½ (Σb^½ Σa Σb^½)^−½ Σb^½
@@ -57,15 +70,15 @@ def fid_error(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"]) -> float:
     hardly more rows than dimensions it is too large, by half and more.
     """
     (mean_a, covariance_a), (mean_b, covariance_b) = gaussian(a), gaussian(b)
-    values, vectors = torch.linalg.eigh(covariance_b)
-    root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+    root = _root(covariance_b)
     inner, sides = torch.linalg.eigh(root @ covariance_a @ root)
+    value = _distance(mean_a, covariance_a, mean_b, covariance_b, inner)
     there = inner > 1e-12 * inner[-1].clamp(min=1e-300)  # where neither set varies nothing is moved
     fourth = torch.where(there, inner.where(there, 1.0) ** -0.25, 0.0)
     apart = a.double() - mean_a
     mapped = apart @ (root @ (sides * fourth))
     moved = 2 * apart @ (mean_a - mean_b) + apart.square().sum(1) - mapped.square().sum(1)
-    return (moved.std() / len(a) ** 0.5).item()
+    return value, (moved.std() / len(a) ** 0.5).item()
 
 
 def kid(

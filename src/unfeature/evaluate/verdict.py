@@ -11,7 +11,7 @@ from unfeature.erase import Eraser
 from unfeature.errors import UserError
 from unfeature.evaluate.features import Extractor
 from unfeature.evaluate.manifold import manifold
-from unfeature.evaluate.quality import diversity, fid, fid_error, inception_score, kid
+from unfeature.evaluate.quality import diversity, fid_with_error, inception_score, kid
 from unfeature.evaluate.statistics import Mean, Ratio, mean, wilson
 from unfeature.generator import Generator, draw
 from unfeature.labelers.base import Labeler
@@ -246,11 +246,12 @@ def quality(
         )
     features, logits = extractor(images)
     n = min(len(features), len(wanted))
+    distance, error = fid_with_error(features, wanted)
     return Quality(
-        fid(features, wanted),
+        distance,
         kid(features, wanted, seed=seed),
         inception_score(logits),
         **vars(manifold(wanted[:n], features[:n])),
         diversity=diversity(images),
-        fid_error=fid_error(features, wanted),
+        fid_error=error,
     )

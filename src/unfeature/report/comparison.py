@@ -4,6 +4,7 @@ import base64
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -70,7 +71,7 @@ class Row:
         target, l1 = self.values("target", "value"), self.values("l1", "value")
         if not target or not l1:
             return None
-        return mean_of(target), mean_of(l1)
+        return fmean(target), fmean(l1)
 
 
 COLUMNS: tuple[tuple[str, tuple[str, ...], str], ...] = (
@@ -129,7 +130,7 @@ def _spread(values: Sequence[float], form: str) -> str:
     """Mean ± standard deviation over seeds; a dash where nothing was measured."""
     if not values:
         return "–"
-    middle = mean_of(values)
+    middle = fmean(values)
     text = format(middle, form)
     if len(values) == 1:
         return text
@@ -163,18 +164,10 @@ def standing(rows: Sequence[Row]) -> list[str]:
     """For every other method, what the same latents say of the difference to ours; q is the p-value
     corrected for all of these differences together (`unfeature.evaluate.statistics.corrected`)."""
     ours = next((row for row in rows if row.costs and not row.duels), None)
-    floor = max((apart(row) for row in rows), default=0.0)
-    looked = [
-        (row.name, key)
-        for row in rows
-        if len(row.duels) == 1
-        for _, key, _ in DIFFERENCES
-        if row.duels[0][key] is not None
-    ]
-    singles = {row.name: row.duels[0] for row in rows if row.duels}
-    known = [at for at in looked if math.isfinite(singles[at[0]][f"p_{at[1]}"])]
-    values = corrected([singles[name][f"p_{key}"] for name, key in known])
-    q = dict.fromkeys(looked, math.nan) | dict(zip(known, values, strict=True))
+    floor = max(
+        (_apart(row.values("target", "value")) for row in rows if _is_floor(row)), default=0
+    )
+    q = _corrected(rows)
     lines = []
     for row in rows:
         if not row.duels or ours is None:
@@ -188,7 +181,7 @@ def standing(rows: Sequence[Row]) -> list[str]:
         where = ""
         if row.point and ours.point and row.weights:
             where = "; on or past its front" if beyond(ours.point, row.point) else "; BEHIND it"
-        left, own = (mean_of(r.values("target", "value")) for r in (row, ours))
+        left, own = (fmean(r.values("target", "value")) for r in (row, ours))
         if abs(own - left) < floor:
             where += " (target ratio: below the floor)"
         seeds = f" over {len(row.duels)} seeds" if len(row.duels) > 1 else ""
@@ -196,23 +189,34 @@ def standing(rows: Sequence[Row]) -> list[str]:
     return lines + [line for row in rows if (line := _floor(row))]
 
 
-def mean_of(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
+def _corrected(rows: Sequence[Row]) -> dict[tuple[str, str], float]:
+    """By method and figure, the q-value of every difference of one training, NaN where p is."""
+    p = {
+        (row.name, key): row.duels[0][f"p_{key}"]
+        for row in rows
+        if len(row.duels) == 1
+        for _, key, _ in DIFFERENCES
+        if row.duels[0][key] is not None
+    }
+    known = {at: value for at, value in p.items() if math.isfinite(value)}
+    return p | dict(zip(known, corrected(list(known.values())), strict=True))
 
 
-def apart(row: Row) -> float:
-    """How far the target ratios of trainings that are the floor lie apart; 0 of a row that is
-    none."""
-    values = row.values("target", "value")
-    return max(values) - min(values) if not row.paired and len(values) > 1 else 0.0
+def _is_floor(row: Row) -> bool:
+    """Whether it is several trainings of the same recipe."""
+    return not row.paired and len(row.measured) > 1
+
+
+def _apart(values: Sequence[float]) -> float:
+    return max(values) - min(values)
 
 
 def _floor(row: Row) -> str:
     """How far trainings of the same recipe lie apart: what is less than that is no difference."""
-    if row.paired or len(row.measured) < 2:
+    if not _is_floor(row):
         return ""
     parts = [
-        f"{title} {max(values) - min(values):{form}}"
+        f"{title} {_apart(values):{form}}"
         for title, path, form in COLUMNS
         if path[0] in ("target", "quality") and (values := row.values(*path))
     ]
@@ -293,4 +297,4 @@ def _extent(row: Row, path: tuple[str, ...]) -> plots.Extent:
     """A figure with its interval: over seeds, or else of the one run."""
     values = row.values(*path, "value")
     low, high = min(row.values(*path, "low")), max(row.values(*path, "high"))
-    return plots.Extent(mean_of(values), low, high)
+    return plots.Extent(fmean(values), low, high)
