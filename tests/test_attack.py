@@ -10,15 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from unfeature.attack.base import Found
+from unfeature.attack.budget import spent
 from unfeature.attack.direction import along, refitted
 from unfeature.attack.ellipsoid import Ellipsoid
 from unfeature.attack.informed import informed
-from unfeature.attack.outcome import PictureGate, outcome
+from unfeature.attack.outcome import outcome
 from unfeature.attack.pgd import MOMENTUM, pgd, uphill
+from unfeature.attack.picture_gate import PictureGate
 from unfeature.attack.plausible import plausible
 from unfeature.attack.random_search import random_search
 from unfeature.attack.region import Ball, Region, Shell, into_both
-from unfeature.attack.siege import Siege, spent
+from unfeature.attack.siege import Siege
 from unfeature.attack.start import begin
 from unfeature.config import AttackConfig, AttackTable
 from unfeature.errors import UserError
@@ -339,11 +341,13 @@ def test_queries_are_counted() -> None:
     found = Found.start(torch.zeros(4, 2), 0.0)
     found.queries.copy_(torch.tensor([1, 3, 30, 100]))
     found.success.copy_(torch.tensor([True, True, True, False]))
-    within = {row["queries"]: row["success"] for row in spent(found, 100)}
+    shares = {row["queries"]: row["success"] for row in spent(found, 100)}
+    within = {queries: share["value"] for queries, share in shares.items()}
     assert list(within) == sorted(within)
     assert within[1] == 0.25
     assert within[100] == 0.75
     assert [within[n] for n in (2, 4, 28, 43)] == [0.25, 0.5, 0.5, 0.75]
+    assert (shares[4]["low"], shares[4]["high"]) == pytest.approx((0.15004, 0.84996), abs=1e-5)
 
 
 def test_a_siege_depends_on_no_batch(toy: Generator, rare: FunctionLabeler) -> None:

@@ -11,11 +11,12 @@ from torch import nn
 
 import unfeature
 from unfeature.attack.base import Found
+from unfeature.attack.budget import stronger
 from unfeature.attack.ellipsoid import Ellipsoid
 from unfeature.attack.inversion import inverted
 from unfeature.attack.region import Shell
 from unfeature.attack.relearning import half_back, looks, relearned
-from unfeature.attack.siege import Siege, stronger
+from unfeature.attack.siege import Siege
 from unfeature.attacking import attack_run, attack_weights
 from unfeature.cli import main
 from unfeature.config import AttackTable
@@ -69,7 +70,7 @@ def test_attack_from_the_command_line(
             each = [rows[k] for key, rows in attacks.items() if "epsilon" in rows[k]]
             for key in ("naive", "judged"):
                 assert together[key]["value"] >= max(row[key]["value"] for row in each)
-        last = attacks["gradient, queries"][-1]["success"]  # of the last radius alone
+        last = attacks["gradient, queries"][-1]["success"]["value"]  # of the last radius alone
         assert 0 < last <= naive[-1]
         if name == "original":
             assert naive[0] > 0.1

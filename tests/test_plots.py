@@ -93,7 +93,7 @@ def test_success_rises_over_radii_and_queries(figures: list[Figure]) -> None:
     def at(epsilon: float | None, judged: float) -> dict[str, Any]:
         return {"epsilon": epsilon, "judged": share(judged), "naive": share(judged + 0.1)}
 
-    spent = [{"queries": 1, "success": 0.1}, {"queries": 20, "success": 0.6}]
+    spent = [{"queries": 1, "success": share(0.1)}, {"queries": 20, "success": share(0.6)}]
     slower = [{"queries": 1, "success": 0.0}, {"queries": 20, "success": 0.2}]
     attacks = {"gradient": [at(1.0, 0.3), at(2.0, 0.5), at(None, 0.8)]}
     curves = {"gradient, queries": spent, "random, queries": slower}
@@ -109,6 +109,9 @@ def test_success_rises_over_radii_and_queries(figures: list[Figure]) -> None:
     climbed, tried = queries.get_lines()
     assert list(climbed.get_ydata()) == [0.1, 0.6]
     assert (list(tried.get_ydata()), tried.get_linestyle()) == ([0.0, 0.2], ":")
+    shaded, alone = (each.get_paths()[0].vertices[:, 1] for each in queries.collections)
+    assert (shaded.min(), shaded.max()) == pytest.approx((0.05, 0.62))
+    assert (alone.min(), alone.max()) == (0.0, 0.2)  # of a file without intervals
 
 
 def test_the_most_changed_attribute_is_on_top(figures: list[Figure]) -> None:

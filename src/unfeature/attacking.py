@@ -13,7 +13,7 @@ from unfeature.adapters.files import write_json
 from unfeature.adapters.sources import Calibration, load_both, load_labeler, load_made
 from unfeature.attack.encoder import leaked
 from unfeature.attack.inversion import inverted
-from unfeature.attack.outcome import PictureGate
+from unfeature.attack.picture_gate import PictureGate
 from unfeature.attack.relearning import relearned
 from unfeature.attack.siege import Siege
 from unfeature.config import EncoderConfig, Experiment

@@ -2,8 +2,8 @@
 else does, and whether the pictures are still pictures.
 
 A gradient that climbs a classifier also finds what only fools it. So another judge, that the attack
-never asked, decides; and a picture counts only if it looks like the original's: its distance, in a
-judge's features, to the nearest of many of these is at most what is usual among them.
+never asked, decides; and a picture counts only if it is no nonsense
+(`unfeature.attack.picture_gate`).
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from unfeature.attack.base import Found
-from unfeature.evaluate.features import Extractor
+from unfeature.attack.picture_gate import PictureGate
 from unfeature.evaluate.statistics import Ratio, wilson
 from unfeature.evaluate.verdict import judged
 from unfeature.labelers.base import Labeler
@@ -21,38 +21,6 @@ from unfeature.labelers.base import Labeler
 Seen = dict[str, Bool[Tensor, " n"]]
 """Rows in which a judge saw the feature: "judged" is of the one that decides, "rests" of one that
 looks closely, where there is one."""
-
-
-@dataclass(frozen=True)
-class PictureGate:
-    """Tells pictures from nonsense.
-
-    Attributes:
-        extractor: of the features.
-        known: of the pictures it knows.
-        limit: the largest distance to the nearest known picture.
-    """
-
-    extractor: Extractor
-    known: Float[Tensor, "m d"]
-    limit: float
-
-    @classmethod
-    def of(
-        cls, extractor: Extractor, images: Float[Tensor, "n c h w"], *, outside: float = 0.01
-    ) -> "PictureGate":
-        """From pictures of the right kind: half are known, and all but a share of the others
-        pass."""
-        features, _ = extractor(images)
-        known, others = features[::2], features[1::2]
-        limit = torch.cdist(others, known).amin(1).quantile(1 - outside).item()
-        return cls(extractor, known, limit)
-
-    def passes(self, images: Float[Tensor, "n c h w"]) -> Bool[Tensor, " n"]:
-        """Which of them are pictures."""
-        features, _ = self.extractor(images)
-        near = [torch.cdist(part, self.known).amin(1) for part in features.split(1024)]
-        return (torch.cat(near) <= self.limit).to(images.device)
 
 
 @dataclass(frozen=True)

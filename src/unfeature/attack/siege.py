@@ -2,19 +2,20 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from unfeature.attack.base import Found
+from unfeature.attack.budget import spent, stronger
 from unfeature.attack.direction import along, refitted
 from unfeature.attack.informed import informed
-from unfeature.attack.outcome import PictureGate, Seen, outcome, union
+from unfeature.attack.outcome import Seen, outcome, union
 from unfeature.attack.pgd import pgd
+from unfeature.attack.picture_gate import PictureGate
 from unfeature.attack.plausible import plausible
 from unfeature.attack.random_search import random_search
 from unfeature.config import AttackTable
@@ -72,32 +73,11 @@ class Siege:
                 f"the direction has shape {list(self.direction.shape)}, the generator's latents "
                 f"{list(generator.latent_shape)}; attack a generator of the same latent space"
             )
-        objective = None
-        if isinstance(self.attacker, ClassifierLabeler):
-            objective = ClassifierObjective(self.attacker, table.loss)
-        direction = self.direction.view(generator.latent_shape).to(generator.device)
         region = plausible(generator)
         latents = region.inside(generator.latents_from_seeds(seeds))
-        pictures = draw(generator, latents)
-        again = refitted(latents, judged(self.attacker, pictures))
-        attacks: dict[str, Callable[..., Found]] = {
-            "gradient": partial(pgd, objective=objective, seed=seed),
-            "random": partial(random_search, seed=seed),
-            "along z_e": partial(along, direction=direction),
-            "along z_e found anew": partial(along, direction=again),
-        }
-        if self.original is not None:
-            attacks["from f's answers"] = partial(
-                informed,
-                original=self.original,
-                objective=objective,
-                direction=direction,
-                threshold=self.threshold,
-                seed=seed,
-            )
         found: dict[str, Any] = {}
         together: list[Seen | None] = [None] * len(table.epsilons)
-        for name, attack in attacks.items():
+        for name, attack in self._attacks(generator, latents, table, seed).items():
             best: Found | None = None
             seen: Seen | None = None
             found[name] = []
@@ -118,6 +98,32 @@ class Siege:
         ]
         return found
 
+    def _attacks(
+        self, generator: Generator, latents: Tensor, table: AttackTable, seed: int
+    ) -> dict[str, Callable[..., Found]]:
+        """By name, each with what it alone needs."""
+        objective = None
+        if isinstance(self.attacker, ClassifierLabeler):
+            objective = ClassifierObjective(self.attacker, table.loss)
+        direction = self.direction.view(generator.latent_shape).to(generator.device)
+        again = refitted(latents, judged(self.attacker, draw(generator, latents)))
+        attacks: dict[str, Callable[..., Found]] = {
+            "gradient": partial(pgd, objective=objective, seed=seed),
+            "random": partial(random_search, seed=seed),
+            "along z_e": partial(along, direction=direction),
+            "along z_e found anew": partial(along, direction=again),
+        }
+        if self.original is not None:
+            attacks["from f's answers"] = partial(
+                informed,
+                original=self.original,
+                objective=objective,
+                direction=direction,
+                threshold=self.threshold,
+                seed=seed,
+            )
+        return attacks
+
     def _row(
         self, generator: Generator, found: Found, before: Seen | None
     ) -> tuple[dict[str, Any], Seen]:
@@ -135,29 +141,3 @@ class Siege:
 def _radius(epsilon: float) -> float | None:
     """None for an infinite one: JSON has no infinity."""
     return epsilon if epsilon < float("inf") else None
-
-
-def stronger(smaller: Found, larger: Found) -> Found:
-    """Row by row what came nearer to the feature; of equals, the smaller radius's. A row that the
-    smaller radius did not bring there has cost the queries of both."""
-    better = larger.scores > smaller.scores
-    shape = (-1, *[1] * (smaller.latents.ndim - 1))
-    return replace(
-        smaller,
-        latents=torch.where(better.view(shape), larger.latents, smaller.latents),
-        scores=torch.where(better, larger.scores, smaller.scores),
-        success=smaller.success | larger.success,
-        queries=smaller.queries + torch.where(smaller.success, 0, larger.queries),
-    )
-
-
-def spent(found: Found, most: int, points: int = 12) -> list[dict[str, int | float]]:
-    """Naive success against queries: the share of rows that had succeeded within so many."""
-    numbers = sorted({max(1, round(most ** (i / (points - 1)))) for i in range(points)})
-    return [
-        {
-            "queries": n,
-            "success": (found.success & (found.queries <= n)).double().mean().item(),
-        }
-        for n in numbers
-    ]

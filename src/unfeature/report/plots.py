@@ -108,8 +108,9 @@ def fronts(points: Sequence[tuple[str, Extent, Extent]], title: str) -> str:
 
 
 def success_curves(generators: dict[str, Any]) -> list[str]:
-    """Success of the gradient attack against ε (judged solid, with its interval; naive dashed), and
-    of gradient and random search against queries. `generators`: what `attack.json` says of each."""
+    """Success of the gradient attack against ε (judged solid, naive dashed), and of gradient and
+    random search against queries; intervals are shaded. `generators`: what `attack.json` says of
+    each."""
     by_radius, axes = _axes("ε (the last point: all plausible latents)", "success, gradient attack")
     by_queries, others = _axes("pictures drawn", "naive success (dotted: random search)")
     for color, (name, attacks) in zip(cycle(COLORS), generators.items(), strict=False):
@@ -125,8 +126,10 @@ def success_curves(generators: dict[str, Any]) -> list[str]:
         axes.fill_between(xs, low, high, color=color, alpha=0.15, linewidth=0)
         for key, style in (("gradient", "-"), ("random", ":")):
             curve = attacks[f"{key}, queries"]
-            xs, ys = [p["queries"] for p in curve], [p["success"] for p in curve]
+            xs, shares = [p["queries"] for p in curve], [interval(p["success"]) for p in curve]
+            ys, low, high = ([share[end] for share in shares] for end in ("value", "low", "high"))
             others.plot(xs, ys, style, color=color, label=name if key == "gradient" else None)
+            others.fill_between(xs, low, high, color=color, alpha=0.1, linewidth=0)
     others.set_xscale("log")
     for each in (axes, others):
         each.set_ylim(0, 1.02)
