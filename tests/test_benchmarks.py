@@ -1,12 +1,14 @@
 """What the benchmarks make of what they find: tables, and whether aims are met."""
 
 import json
+import math
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from benchmarks import aims, attacks, lessons, weights
+from benchmarks.curves import curve, panels
 from benchmarks.glance import figures, glance, rows_of
 from benchmarks.paper import EXPERIMENTS, RESULTS, filled
 
@@ -162,6 +164,35 @@ def test_a_glance_holds_the_figures_of_the_tables_below() -> None:
     )
     page, names = RESULTS.read_text(), sorted(path.stem for path in EXPERIMENTS.glob("*.toml"))
     assert filled(page, "glance", glance(page, names)) == page, "python -m benchmarks.glance"
+
+
+def test_curves_are_drawn_of_the_tables() -> None:
+    text = """### A cat
+<!-- cats -->
+<!-- end -->
+<!-- attacks cats -->
+| generator | gradient, ε = 2 | gradient, ε = ∞ | gradient, ε = 0.5 | any, ε = 2 |
+| --- | --- | --- | --- | --- |
+| original (z) | 90.0% [80.0%, 95.0%] (99.0%) | – | 40.0% (50.0%) | 91.0% |
+| paper | 70.0% (80.0%) | 100.0% (100.0%) | 1.0% (2.0%) | 71.0% |
+| paper, in rounds | 60.0% (80.0%) | 99.0% (100.0%) | 0.0% (2.0%) | 61.0% |
+<!-- end -->
+"""
+    rows = rows_of(text, "attacks cats")
+    assert curve(rows, "original") == [(0.5, 40, 40, 40), (2, 90, 80, 95)]
+    assert curve(rows, "paper") == [(0.5, 1, 1, 1), (2, 70, 70, 70), (math.inf, 100, 100, 100)]
+    assert curve(rows, "robust") == []
+    figure = panels(text, ["cats", "dogs"], columns=2)
+    drawn, legend = figure.axes
+    assert drawn.get_title() == "A cat"
+    assert [list(line.get_ydata()) for line in drawn.get_lines()] == [
+        [40, 90],
+        [],
+        [1, 70, 100],
+        [],
+        [],
+    ]
+    assert len(legend.get_legend().get_texts()) == 5
 
 
 def test_lessons_tell_what_else_changes_and_by_whose_eyes(
