@@ -109,18 +109,18 @@ def _others(rows: dict[str, dict[str, Any]], space: str) -> dict[str, Any]:
 
 def as_table(rows: dict[str, dict[str, Any]]) -> str:
     """Judged success of the gradient attack at every radius (naive), that of any attack at every
-    radius, where all rows have it, what a closer look sees at the largest, where there is one, and
-    judged success of the other attacks there; all with their intervals."""
+    radius, where all rows have it, what a closer look sees of the gradient's, where there is one,
+    and judged success of the other attacks at the largest; all with their intervals."""
     points = next(iter(rows.values()))["gradient"]
     radii = ["∞" if point["epsilon"] is None else f"{point['epsilon']:g}" for point in points]
     known = ("random", "along z_e", "along z_e found anew", "from f's answers")
     others = [name for name in known if all(name in row for row in rows.values())]
     closely = all("rests" in row["gradient"][-1] for row in rows.values())
-    rest = [f"a rest, ε = {radii[-1]}"] if closely else []
     together = all(ANY in row for row in rows.values())
     heads = ["generator", *(f"gradient, ε = {r}" for r in radii)]
     heads += [f"any, ε = {r}" for r in radii if together]
-    heads += [*rest, *others, "FID", "IS"]
+    heads += [f"a rest, ε = {r}" for r in radii if closely]
+    heads += [*others, "FID", "IS"]
     lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
     for name, attacks in rows.items():
         cells = [
@@ -128,7 +128,7 @@ def as_table(rows: dict[str, dict[str, Any]]) -> str:
             for point in attacks["gradient"]
         ]
         cells += [spanned(point["judged"], ".1%") for point in attacks.get(ANY, []) if together]
-        cells += [spanned(attacks["gradient"][-1]["rests"], ".1%")] if rest else []
+        cells += [spanned(point["rests"], ".1%") for point in attacks["gradient"] if closely]
         cells += [spanned(attacks[other][-1]["judged"], ".1%") for other in others]
         last = attacks["gradient"][-1]
         cells += [f"{last[key]:.2f}" if key in last else "–" for key in ("fid", "is")]

@@ -78,6 +78,13 @@ def test_a_table_of_attacks_has_what_all_rows_have() -> None:
     assert "| 95.0% [94.0%, 96.0%] |" in original
     assert "| 90.0% [89.0%, 91.0%] (100.0%) |" in original
     assert "| 20.0% [19.0%, 21.0%] (30.0%) |" in ours
+    assert "a rest" not in head
+    for row in rows.values():
+        for point, value in zip(row["gradient"], (0.31, 0.41, 0.51, 0.61), strict=True):
+            point["rests"] = share(value)
+    head, _, original, _ = attacks.as_table(rows).splitlines()
+    column = head.split(" | ").index("a rest, ε = 2")
+    assert original.split(" | ")[column] == "51.0% [50.0%, 52.0%]"
 
 
 def test_attacks_on_the_weights_are_told_in_a_row() -> None:

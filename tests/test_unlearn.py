@@ -11,7 +11,7 @@ from unfeature.errors import UserError
 from unfeature.generator import Generator, draw
 from unfeature.labelers import FunctionLabeler
 from unfeature.labels import LatentSet
-from unfeature.loss import unlearning_loss
+from unfeature.loss import roughness, unlearning_loss
 from unfeature.msssim import MSSSIM
 from unfeature.pool import LessonPool, teach
 from unfeature.target import TargetVector
@@ -39,8 +39,13 @@ def test_loss_is_the_papers(toy: Generator, labels: LatentSet) -> None:
         parameter.data *= 0.9
     lesson = teach(toy, eraser, z)
     msssim, alpha = MSSSIM(16, 16), 0.7
-    found = unlearning_loss(student(z), lesson.images, lesson.edited, alpha=alpha, msssim=msssim)
-    recon = unlearn_ = percep = torch.zeros(())
+    found, rough = (
+        unlearning_loss(
+            student(z), lesson.images, lesson.edited, alpha=alpha, msssim=msssim, edges=weight
+        )
+        for weight in (0.0, 0.4)
+    )
+    recon = unlearn_ = percep = edges = torch.zeros(())
     for i in range(len(z)):
         one = z[i : i + 1]
         sim = float((eraser.target.score(one) > 0).item())
@@ -48,11 +53,17 @@ def test_loss_is_the_papers(toy: Generator, labels: LatentSet) -> None:
         recon = recon + (1 - sim) * (g - f).abs().mean() / len(z)
         unlearn_ = unlearn_ + sim * (g - erased).abs().mean() / len(z)
         percep = percep + sim * (1 - msssim(g, erased)[0]) / len(z)
+        off = (g - erased)[0, 0]
+        steps = sum(off.diff(dim=axis).abs().sum() for axis in (0, 1))
+        edges = edges + 0.4 * alpha * sim * steps / off.numel() / len(z)
+    assert found.edges == 0
     for ours, theirs in (
         (found.recon, recon),
         (found.unlearn, unlearn_),
         (found.percep, percep),
         (found.total, alpha * (unlearn_ + percep) + recon),
+        (rough.edges, edges),
+        (rough.total, found.total + edges),
     ):
         assert theirs > 0
         torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-5)
@@ -64,6 +75,16 @@ def test_a_batch_without_the_feature_has_only_reconstruction(toy: Generator) -> 
     found = unlearning_loss(images + 0.5, images, none, alpha=1.0, msssim=MSSSIM(16, 16))
     assert (found.unlearn, found.percep) == (0, 0)
     assert found.total.item() == pytest.approx(0.5)
+
+
+def test_specks_cost_more_than_a_faint_stroke() -> None:
+    """Half of a stroke that is missing: every second pixel of it, or all of it at half."""
+    stroke = torch.zeros(1, 1, 16, 16)
+    stroke[..., 4:12, 7:9] = 1
+    faint, specks = stroke / 2, stroke.clone()
+    specks[..., 4:12:2, 7] = specks[..., 5:12:2, 8] = 0
+    assert (stroke - specks).abs().sum() == (stroke - faint).abs().sum()
+    assert roughness(stroke - specks) > 1.5 * roughness(stroke - faint)
 
 
 def test_original_never_changes_and_the_copy_does(toy: Generator, eraser: ImageEraser) -> None:

@@ -32,7 +32,7 @@ def slug(name: str) -> str:
 PAPER = (
     *("erase.gate=paper", "erase.path=line", "erase.keep=[]", 'erase.keeper=""'),
     *("target.method=mean", "target.protect=[]"),
-    *("unlearn.alpha=1", "unlearn.gone=0", "unlearn.keep=0", "unlearn.tether=0"),
+    *("unlearn.alpha=1", "unlearn.edges=0", "unlearn.gone=0", "unlearn.keep=0", "unlearn.tether=0"),
     "unlearn.robust=0",
     *("unlearn.pool=1", "unlearn.reuse=1", "unlearn.average=0"),
     *("unlearn.warmup=0", "unlearn.final_rate=1", "unlearn.betas=[0.9, 0.999]"),

@@ -183,7 +183,8 @@ def adapt_encoder(
 
 
 def _row(number: int, done: int, step: Any) -> dict[str, Any]:
-    keys = ("loss", "recon", "unlearn", "percep", "gone", "keep", "edited", "learning_rate")
+    parts = ("recon", "unlearn", "percep", "edges", "gone", "keep")
+    keys = ("loss", *parts, "edited", "learning_rate")
     row = {"index": done, "round": number, **{key: getattr(step, key) for key in keys}}
     if step.check is not None:
         row["check"] = asdict(step.check)

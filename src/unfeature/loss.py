@@ -8,10 +8,12 @@ the frozen original, g the copy that learns, sim ∈ {0, 1} the gate and ẑ the
     L_percep  = E[ sim · (1 − MS-SSIM(g(z), f(ẑ))) ]
     L         = α · (L_unlearn + L_percep) + L_recon
 
-|·|₁ is the mean over an image's pixels, and E the mean over the batch. Two terms are ours, and off
-unless they are asked for: with s the labeller's score, A its log-odds of other attributes, or those
-of a keeper beside it, and λ `config.gone` and `config.keep`,
+|·|₁ is the mean over an image's pixels, and E the mean over the batch. Three terms are ours, and
+off unless they are asked for: with ∇ the differences between neighbouring pixels, s the labeller's
+score, A its log-odds of other attributes, or those of a keeper beside it, and λ `config.edges`,
+`config.gone` and `config.keep`,
 
+    L_edges   = λ · E[ α · sim · |∇(g(z) − f(ẑ))|₁ ]
     L_gone    = λ · E[ α · sim · max(0, s(g(z)) − s(f(ẑ))) ]
     L_keep    = λ · E[ (1 − sim + α · sim) · strayed(A(g(z)), A(f(ẑ))) ]
 """
@@ -31,12 +33,13 @@ from unfeature.sharpen import look_closely
 
 @dataclass(frozen=True)
 class Loss:
-    """The loss and its three parts, each a scalar tensor."""
+    """The loss and its parts, each a scalar tensor."""
 
     total: Float[Tensor, ""]
     recon: Float[Tensor, ""]
     unlearn: Float[Tensor, ""]
     percep: Float[Tensor, ""]
+    edges: Float[Tensor, ""]
 
 
 def unlearning_loss(
@@ -46,26 +49,42 @@ def unlearning_loss(
     *,
     alpha: float,
     msssim: MSSSIM,
+    edges: float = 0.0,
 ) -> Loss:
-    """L and its parts for one batch.
+    """L with L_edges, and their parts, for one batch.
+
+    Where g cannot draw f(ẑ), |·|₁ is content with every second pixel of a stroke as with none, and
+    leaves specks; L_edges is not (a gradient difference loss, as in Mathieu, Couprie, LeCun, "Deep
+    multi-scale video prediction beyond mean square error", ICLR 2016, arXiv 1511.05440).
 
     Args:
         drawn: g(z).
         taught: f(ẑ) where sim holds, f(z) elsewhere (there ẑ = z).
         sim: whether z carries the feature.
         alpha: α, the weight of unlearning against reconstruction.
+        edges: λ of L_edges.
     """
     n = len(drawn)
     distance = (drawn - taught).abs().flatten(1).mean(1)
     unlearn = torch.where(sim, distance, 0).sum() / n
     recon = torch.where(sim, 0, distance).sum() / n
     rows = sim.nonzero().squeeze(1)
-    if len(rows):  # MS-SSIM is multiplied by sim, so the rest need not be computed
+    percep = rough = torch.zeros_like(recon)
+    if len(rows):  # both are multiplied by sim, so the rest need not be computed
         chosen = drawn.index_select(0, rows), taught.index_select(0, rows)
         percep = (1 - msssim(*chosen)).sum() / n
-    else:
-        percep = torch.zeros_like(recon)
-    return Loss(alpha * (unlearn + percep) + recon, recon, unlearn, percep)
+        if edges:
+            rough = edges * alpha * roughness(chosen[0] - chosen[1]).sum() / n
+    total = alpha * (unlearn + percep) + recon + rough
+    return Loss(total, recon, unlearn, percep, rough)
+
+
+def roughness(images: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
+    """|∇x|₁: absolute differences between pixels that are neighbours, down and across, over the
+    number of pixels."""
+    down = (images[..., 1:, :] - images[..., :-1, :]).abs().flatten(1).sum(1)
+    across = (images[..., 1:] - images[..., :-1]).abs().flatten(1).sum(1)
+    return (down + across) / images[0].numel()
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ class Step:
 
     Attributes:
         index: updates done so far, this one included.
-        loss, recon, unlearn, percep, gone, keep: the loss and its parts in this batch.
+        loss, recon, unlearn, percep, edges, gone, keep: the loss and its parts in this batch.
         edited: share of the batch whose gate was open.
         learning_rate: Adam's step size in this update.
         check: the held-out check, in the steps that made one.
@@ -51,6 +51,7 @@ class Step:
     recon: float
     unlearn: float
     percep: float
+    edges: float
     gone: float
     keep: float
     edited: float
@@ -145,7 +146,12 @@ def unlearn(
             group["lr"] = rate
         drawn = model(lesson.latents)
         loss = unlearning_loss(
-            drawn, lesson.images, lesson.edited, alpha=config.alpha, msssim=msssim
+            drawn,
+            lesson.images,
+            lesson.edited,
+            alpha=config.alpha,
+            msssim=msssim,
+            edges=config.edges,
         )
         gone = keep = torch.zeros_like(loss.total)
         if question is not None:
@@ -161,7 +167,8 @@ def unlearn(
             pull_back(model.module, original.module, config.tether)
         update_average(average.module, model.module, decay=config.average, step=index)
         done = index + 1
-        values = torch.stack([whole, loss.recon, loss.unlearn, loss.percep, gone, keep]).tolist()
+        parts = [whole, loss.recon, loss.unlearn, loss.percep, loss.edges, gone, keep]
+        values = torch.stack(parts).tolist()
         if not math.isfinite(values[0]):
             raise UserError(
                 f"the loss is {values[0]} at step {done}; lower unlearn.learning_rate "
@@ -172,10 +179,9 @@ def unlearn(
             found = check(average)
             history.append(found)
         edited = lesson.edited.float().mean().item()
-        total, recon, forgotten, percep, left, strays = values
-        yield Step(
-            done, total, recon, forgotten, percep, left, strays, edited, rate, found, average, state
-        )
+        total, recon, forgotten, percep, rough, left, strays = values
+        losses = (total, recon, forgotten, percep, rough, left, strays)
+        yield Step(done, *losses, edited, rate, found, average, state)
         if found is not None and settled(history, config):
             return
 

@@ -15,14 +15,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, FAINT = "#1f2933", "#9aa5b1"
-COLORS = ("#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed")
+OURS = ("edges", "gone", "keep")
+"""Parts of the loss that are drawn where they are asked for."""
+COLORS = ("#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed", "#0891b2")
 
 
 def loss_curves(history: Sequence[dict[str, Any]], smooth: int = 25) -> str:
     """The parts of the loss against the step, averaged over `smooth` steps."""
     figure, axes = _axes("step", "loss")
     names = [("recon", "L_recon"), ("unlearn", "L_unlearn"), ("percep", "L_percep")]
-    names += [(key, f"L_{key}") for key in ("gone", "keep") if any(row.get(key) for row in history)]
+    names += [(key, f"L_{key}") for key in OURS if any(row.get(key) for row in history)]
     for color, (key, title) in zip(COLORS, names, strict=False):
         xs = [row["index"] for row in history][::smooth]
         ys = [
