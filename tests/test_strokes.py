@@ -1,12 +1,18 @@
 """The second opinion on strokes: it agrees with the functions, and specks do not fool it."""
 
+from dataclasses import replace
+
+import pytest
 import torch
+from benchmarks import specks
 from examples.strokes import judge
 from torch import Tensor
 
 from unfeature import draw
 from unfeature.adapters.sources import load
+from unfeature.errors import UserError
 from unfeature.features import digits
+from unfeature.labelers.function import FunctionLabeler
 
 
 def test_it_sees_what_the_functions_measure() -> None:
@@ -27,6 +33,26 @@ def test_specks_fool_the_function_and_not_the_network() -> None:
     assert len(leaning) > 30
     assert tilted.mean() > 3
     assert seen.mean().abs() < tilted.mean() / 4
+
+
+def test_specks_are_pixels_above_their_neighbours() -> None:
+    images = torch.full((3, 1, 28, 28), -1.0)
+    images[0, 0, 3, 3] = 1
+    images[1, 0, 4:20, 5:8] = 1  # a stroke has none
+    images[2, 0, 0, 0], images[2, 0, 0, 1] = 1, 0  # at the edge, above a grey one
+    assert specks.specks(images).tolist() == [1, 0, 0.5]
+
+
+def test_the_network_is_asked_what_the_judge_measures() -> None:
+    images = drawn()
+    asked = FunctionLabeler(digits.slant, "unfeature.features.digits:slant", -5.0, "below")
+    had = asked.score(images) > 0
+    network = specks.second(asked, images, share=had.double().mean().item())
+    seen = network.score(images) > 0
+    assert seen.sum() == had.sum()
+    assert (seen == had).double().mean() > 0.95
+    with pytest.raises(UserError, match="neither 'slant' nor 'thickness'"):
+        specks.second(replace(asked, reference="mine:height"), images, share=0.5)
 
 
 def drawn() -> Tensor:
