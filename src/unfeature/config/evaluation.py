@@ -16,7 +16,8 @@ class EvaluateConfig(Settings):
     classifier distilled from labels the first has not seen."""
     closely: LabelerConfig | None = None
     """A judge that minds a faint rest of the feature, too, e.g. a rim that is half gone (`unfeature
-    train judge --faint`); it looks at attacked pictures, too. It decides only where `verdict.rests`
+    train judge --faint`), or that what fools the first does not fool; it looks at attacked
+    pictures, too. It decides only where `verdict.rests`
     sets a limit: what it sees in pictures that had the feature stands beside the verdict, and
     beside it what it sees, wrongly, in the original's that never had it."""
     features: str = ""
