@@ -43,7 +43,7 @@ def main() -> None:
 def curve(rows: Rows, name: str) -> list[Point]:
     """A generator's points by rising radius; of an original or an oracle that was attacked in two
     spaces, the first. None where the table has no such row."""
-    row = next((rows[key] for key in rows if re.split(r"[ ,]", key)[0] == name), {})
+    row = next((rows[key] for key in rows if key.partition(" (")[0] == name), {})
     found = []
     for head, cell in row.items():
         numbers = re.findall(r"([\d.]+)%", cell.partition("(")[0])

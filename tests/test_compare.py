@@ -54,11 +54,12 @@ def test_the_papers_method_is_the_papers(comparison: Path) -> None:
     loop = paper.unlearn
     assert (loop.alpha, loop.gone, loop.keep, loop.robust) == (1, 0, 0, 0)
     assert loop.betas == (0.9, 0.999)
-    more = "'unlearn.tether=0.1', 'unlearn.robust=0.2', 'target.method=lda'"
+    more = "'unlearn.tether=0.1', 'unlearn.robust=0.2', 'unlearn.edges=0.5', 'target.method=lda'"
     held = read_comparison(comparison, [f"set=[{more}]"])
     ours_held, paper_held = held.resolved("ours"), held.resolved("paper")
     assert (ours_held.unlearn.tether, paper_held.unlearn.tether) == (0.1, 0)
     assert (ours_held.unlearn.robust, paper_held.unlearn.robust) == (0.2, 0)
+    assert (ours_held.unlearn.edges, paper_held.unlearn.edges) == (0.5, 0)
     assert (ours_held.target.method, paper_held.target.method) == ("lda", "mean")
     assert (loop.pool, loop.reuse) == (1, 1)  # fresh latents each step
     assert (loop.average, loop.warmup, loop.final_rate) == (0, 0, 1)  # plain Adam

@@ -87,6 +87,17 @@ def test_specks_cost_more_than_a_faint_stroke() -> None:
     assert roughness(stroke - specks) > 1.5 * roughness(stroke - faint)
 
 
+def test_edges_are_part_of_the_training(toy: Generator, eraser: ImageEraser) -> None:
+    plain, with_edges = (
+        last(unlearn(toy, eraser, QUICK.model_copy(update={"edges": weight})))
+        for weight in (0.0, 0.5)
+    )
+    assert (plain.edges, with_edges.edges > 0) == (0, True)
+    parts = with_edges.recon + QUICK.alpha * (with_edges.unlearn + with_edges.percep)
+    assert with_edges.loss == pytest.approx(parts + with_edges.edges, rel=1e-5)
+    assert plain.generator.fingerprint != with_edges.generator.fingerprint
+
+
 def test_original_never_changes_and_the_copy_does(toy: Generator, eraser: ImageEraser) -> None:
     before = toy.fingerprint
     step = last(unlearn(toy, eraser, QUICK))

@@ -1,9 +1,10 @@
 """Thickness and slant of digits as a network sees them: a second opinion on the functions.
 
-`unfeature.features.digits` labels, and what labels is what g learns to satisfy: a few specks tilt
-the moments that `slant` is made of, and the digit leans as before. This network (a narrow ResNet)
-learnt both from MNIST's own digits with specks and gaps strewn over them, each to be answered as
-the function answers without these. Nothing is ever trained against it. For `evaluate.closely`:
+`unfeature.features.digits` labels, and what labels is what g learns to satisfy: a few specks can
+tilt the moments that `slant` is made of while the digit leans as before. This network (a narrow
+ResNet) learnt both from MNIST's own digits with specks and gaps strewn over them, each to be
+answered as the function answers without these; how well it does stands in docs/results.md. Nothing
+is ever trained against it. For `evaluate.closely`:
 
     [evaluate.closely]
     function = "examples.strokes.judge:slant"

@@ -36,19 +36,25 @@ def main() -> None:
     arguments = parser.parse_args()
     digits = load_images(arguments.data).images[: arguments.n]
     held = min(HELD, len(digits) // 5)
+    if arguments.epochs < 1 or len(digits) - held < BATCH:
+        parser.error(f"give at least one epoch and {BATCH * 5 // 4} digits; 6 and 60,000 are usual")
     model = train(digits[:-held], epochs=arguments.epochs, seed=arguments.seed)
     save_file(
         {name: value.contiguous() for name, value in model.state_dict().items()}, arguments.output
     )
     clean = varied(digits[-held:], rng(arguments.seed, "held"))
-    for kind, images in (("as measured", clean), ("strewn", strewn(clean, rng(1, "held")))):
+    for kind, images in (
+        ("as measured", clean),
+        ("strewn", strewn(clean, rng(arguments.seed, "specks"))),
+    ):
         print(f"{kind}: {agreement(model, images, measured(clean))}")
 
 
 def train(digits: Float[Tensor, "n 1 28 28"], *, epochs: int, seed: int) -> Strokes:
     """A network that answers strewn digits as the functions answer them clean."""
-    torch.manual_seed(seed)
-    model = Strokes()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = Strokes()
     answers = measured(varied(digits[:4000], rng(seed, "spread")))
     model.middle.copy_(answers.mean(0))
     model.spread.copy_(answers.std(0))
@@ -109,7 +115,7 @@ def varied(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def strewn(images: Tensor, generator: torch.Generator) -> Tensor:
-    """With up to 5% of the pixels set to some grey, and up to 15% of the ink left out."""
+    """With up to 5% of the pixels lightened, and up to 15% dimmed, each by a random amount."""
     n = len(images)
 
     def noise(*shape: int) -> Tensor:

@@ -80,8 +80,8 @@ def unlearning_loss(
 
 
 def roughness(images: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
-    """|∇x|₁: absolute differences between pixels that are neighbours, down and across, over the
-    number of pixels."""
+    """|∇x|₁: absolute differences between pixels that are neighbours, down and across, summed, over
+    c·h·w."""
     down = (images[..., 1:, :] - images[..., :-1, :]).abs().flatten(1).sum(1)
     across = (images[..., 1:] - images[..., :-1]).abs().flatten(1).sum(1)
     return (down + across) / images[0].numel()

@@ -15,9 +15,9 @@ class EvaluateConfig(Settings):
     """Who judges; when not given, the labelling function itself, or for other labellers a second
     classifier distilled from labels the first has not seen."""
     closely: LabelerConfig | None = None
-    """A judge that minds a faint rest of the feature, too, e.g. a rim that is half gone (`unfeature
-    train judge --faint`), or that what fools the first does not fool; it looks at attacked
-    pictures, too. It decides only where `verdict.rests`
+    """A second judge: one that minds a faint rest of the feature, e.g. a rim that is half gone
+    (`unfeature train judge --faint`), or one that is not fooled by what fools the first. It looks
+    at attacked pictures, too. It decides only where `verdict.rests`
     sets a limit: what it sees in pictures that had the feature stands beside the verdict, and
     beside it what it sees, wrongly, in the original's that never had it."""
     features: str = ""

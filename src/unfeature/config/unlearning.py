@@ -84,8 +84,9 @@ class UnlearnConfig(Settings):
     alpha: float = Field(1.0, ge=0)
     """α, the weight of unlearning against reconstruction."""
     edges: float = Field(0.0, ge=0)
-    """λ, the weight of differences between neighbouring pixels where the feature is to go, beside
-    the differences themselves; e.g. 0.5, against specks that a generator of few layers leaves."""
+    """λ, the weight of how far differences between neighbouring pixels of g's pictures are from
+    those of f(ẑ), where the feature is to go; e.g. 0.5, against specks that a generator of few
+    layers leaves. 0 leaves it out."""
     gone: float = Field(0.0, ge=0)
     """λ, the weight of what is left of the feature where it is to go: how far, in the labeller's
     unit, its score of g's pictures is above that of those they are to be like; e.g. 0.05. Needs a
