@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PICTURE = Path("docs/attacks.png")
-NAMES = ("original", "oracle", "paper", "ours", "robust")
-LINES = dict(zip(NAMES, (FAINT, "#d97706", COLORS[1], COLORS[0], COLORS[2]), strict=True))
+BLUE, RED, GREEN, ORANGE, *_ = COLORS
+LINES = {"original": FAINT, "oracle": ORANGE, "paper": RED, "ours": BLUE, "robust": GREEN}
 COLUMN = "gradient, ε = "
 
 

@@ -17,9 +17,9 @@ class EvaluateConfig(Settings):
     closely: LabelerConfig | None = None
     """A second judge: one that minds a faint rest of the feature, e.g. a rim that is half gone
     (`unfeature train judge --faint`), or one that is not fooled by what fools the first. It looks
-    at attacked pictures, too. It decides only where `verdict.rests`
-    sets a limit: what it sees in pictures that had the feature stands beside the verdict, and
-    beside it what it sees, wrongly, in the original's that never had it."""
+    at attacked pictures, too. It decides only where `verdict.rests` sets a limit: what it sees in
+    pictures that had the feature stands beside the verdict, and beside it what it sees, wrongly, in
+    the original's that never had it."""
     features: str = ""
     """Extractor for FID, KID and IS: a shipped judge, a folder, "inception", or "inception:FILE";
     when not given, the shipped digits judge for 1×28×28 images, and none for others: the figures
